@@ -38,7 +38,7 @@ from stitcherd.store.sqlite import DATABASE, open_sqlite
 from stitcherd.store.store import Store
 
 CLOCK_SKEW_MS = 2_000  # between this machine and the database: the times of jobs are those of the machine
-FOLLOW_SECONDS = 2.0  # between two looks for other rails, should a notification be lost
+FOLLOW_SECONDS = 5.0  # between two looks for other rails, should a notification be lost
 COALESCE_SECONDS = 0.2  # between two looks because of commits
 
 Part = Callable[[], Awaitable[None]]

@@ -16,7 +16,8 @@ from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.rulings import Ruling, Undecided
 from stitcherd.store.store import Store
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 5.0  # between two looks while nothing is stored: an executor may be away since
+COALESCE_SECONDS = 1.0  # between two looks because of commits
 NOBODY_REACHES = "executor {executor}: no daemon or worker reaches it"
 
 
@@ -30,8 +31,13 @@ async def keep_queue(
 
     `rule` returns what the rails in force decide about a job, `away` why executors cannot be reached from here.
     """
+    committed = store.commits()
     while True:
-        await asyncio.sleep(LOOK_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await committed.wait()
+        committed.clear()
+        await asyncio.sleep(COALESCE_SECONDS)
         with suppress(StorageUnavailable):
             if rails.current is not None and rails.current.mode != "observe":
                 await _rule(store, rails.current.digest, rule)

@@ -82,16 +82,13 @@ class Recovery:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             with suppress(StorageUnavailable):
-                await self._end_leases()
-                for job_id, attempt, _ in await self.recover(lease.owner) if lease.is_held else ():
+                async with self._store.reading() as db:
+                    place = (lease.owner, self._host, self._name, self._lease)
+                    gone, left = await daemons.is_anything_left(db, *place)
+                for name in await self._store.write(daemons.end_leases, now_ms()) if gone else ():
+                    log.warning("%s is gone: its lease is over", name)
+                for job_id, attempt, _ in await self.recover(lease.owner) if (gone or left) and lease.is_held else ():
                     resume(job_id, attempt)
-
-    async def _end_leases(self) -> None:
-        async with self._store.reading() as db:
-            if not await daemons.any_lease_is_over(db):
-                return
-        for name in await self._store.write(daemons.end_leases, now_ms()):
-            log.warning("%s is gone: its lease is over", name)
 
     async def _recover(self, left: LeftJob, owner: str) -> bool:
         """Recover a job; return whether it is to be resumed."""

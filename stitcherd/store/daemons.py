@@ -108,9 +108,11 @@ def end_leases(db: Db, now: int) -> list[str]:
     return _end(db, _OVER, [], LEASE_OVER, now, told=True)
 
 
-async def any_lease_is_over(db: Reader) -> bool:
-    """Say whether there is somebody to be given up for gone."""
-    return bool(await fetch_all(db, f"SELECT 1 FROM daemons WHERE {_OVER} LIMIT 1", []))
+async def is_anything_left(db: Reader, owner: str, host: str, name: str, lease: int) -> tuple[bool, bool]:
+    """Say whether there is somebody to be given up for gone, and whether there are jobs as `left_jobs` returns."""
+    statement = f"SELECT EXISTS (SELECT 1 FROM daemons WHERE {_OVER}) AS gone, EXISTS ({_LEFT}) AS jobs"
+    [row] = await fetch_all(db, statement, {"owner": owner, "host": host, "name": name, "lease": lease})
+    return bool(row["gone"]), bool(row["jobs"])
 
 
 async def left_jobs(db: Reader, owner: str, host: str, name: str, lease: int) -> list[LeftJob]:

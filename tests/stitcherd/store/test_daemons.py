@@ -31,6 +31,8 @@ async def join(store: Store, name: str = "one", lease: int | None = LEASE, **mor
 async def end(store: Store, one: NewDaemon, ago: int = 1) -> None:
     """Let a lease be over for some milliseconds, and give up whose lease is over."""
     await store.write(lambda db: db.execute("UPDATE daemons SET until = database_ms() - ? WHERE id = ?", (ago, one.id)))
+    async with store.reading() as db:
+        assert (await daemons.is_anything_left(db, "me", "far", "far", LEASE))[0]
     assert await store.write(daemons.end_leases, now_ms()) == [one.name]
 
 
@@ -41,7 +43,9 @@ async def living(store: Store) -> list[str]:
 
 async def left(store: Store, by: NewDaemon) -> list[LeftJob]:
     async with store.reading() as db:
-        return await daemons.left_jobs(db, by.id, by.host, by.name, LEASE)
+        found = await daemons.left_jobs(db, by.id, by.host, by.name, LEASE)
+        assert await daemons.is_anything_left(db, by.id, by.host, by.name, LEASE) == (False, bool(found))
+        return found
 
 
 async def told(store: Store) -> list[tuple[str, str]]:
