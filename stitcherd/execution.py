@@ -39,7 +39,7 @@ from stitcherd.store.store import Store
 
 CLOCK_SKEW_MS = 2_000  # between this machine and the database: the times of jobs are those of the machine
 FOLLOW_SECONDS = 5.0  # between two looks for other rails, should a notification be lost
-COALESCE_SECONDS = 0.2  # between two looks because of commits
+COALESCE_SECONDS = 0.2  # between two looks because of notifications
 
 Part = Callable[[], Awaitable[None]]
 
@@ -198,12 +198,12 @@ async def has_earlier_daemon(store: Store, lease: Lease) -> bool:
 
 async def follow_rails(rails: LiveRails, store: Store) -> None:
     """Use what another daemon puts in force, for ever."""
-    committed = store.commits()
+    changed = store.job_changes()
     while True:
         with suppress(TimeoutError):
             async with asyncio.timeout(FOLLOW_SECONDS):
-                await committed.wait()
-        committed.clear()
+                await changed.wait()
+        changed.clear()
         with suppress(StorageUnavailable):
             await rails.follow()
         await asyncio.sleep(COALESCE_SECONDS)

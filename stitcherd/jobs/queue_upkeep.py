@@ -16,8 +16,8 @@ from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.rulings import Ruling, Undecided
 from stitcherd.store.store import Store
 
-LOOK_SECONDS = 5.0  # between two looks while nothing is stored: an executor may be away since
-COALESCE_SECONDS = 1.0  # between two looks because of commits
+LOOK_SECONDS = 5.0  # between two looks while no job changes: an executor may be away since
+COALESCE_SECONDS = 1.0  # between two looks because of notifications
 NOBODY_REACHES = "executor {executor}: no daemon or worker reaches it"
 
 
@@ -31,12 +31,12 @@ async def keep_queue(
 
     `rule` returns what the rails in force decide about a job, `away` why executors cannot be reached from here.
     """
-    committed = store.commits()
+    changed = store.job_changes()
     while True:
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_SECONDS):
-                await committed.wait()
-        committed.clear()
+                await changed.wait()
+        changed.clear()
         await asyncio.sleep(COALESCE_SECONDS)
         with suppress(StorageUnavailable):
             if rails.current is not None and rails.current.mode != "observe":

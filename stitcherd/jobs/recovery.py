@@ -25,7 +25,8 @@ from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.publications import UnfinishedPublication
 from stitcherd.store.store import Store
 
-LOOK_SECONDS = 1.0  # between two looks for leases that are over
+LOOK_SECONDS = 1.0  # between two looks for leases that are over, if one may be,
+LONGEST_SECONDS = 5.0  # and else: somebody may have left before
 
 log = logging.getLogger(__name__)
 
@@ -79,16 +80,19 @@ class Recovery:
 
     async def run(self, lease: Lease, resume: Callable[[str, int], None]) -> None:
         """Give up for gone whose lease is over, and recover what is left; for ever. `resume` resumes a job."""
+        wait = LOOK_SECONDS
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(wait)
+            wait = LOOK_SECONDS
             with suppress(StorageUnavailable):
                 async with self._store.reading() as db:
-                    place = (lease.owner, self._host, self._name, self._lease)
-                    gone, left = await daemons.is_anything_left(db, *place)
-                for name in await self._store.write(daemons.end_leases, now_ms()) if gone else ():
+                    left = await daemons.what_is_left(db, lease.owner, self._host, self._name, self._lease)
+                for name in await self._store.write(daemons.end_leases, now_ms()) if left.is_over else ():
                     log.warning("%s is gone: its lease is over", name)
-                for job_id, attempt, _ in await self.recover(lease.owner) if (gone or left) and lease.is_held else ():
+                is_due = lease.is_held and (left.is_over or left.has_jobs)
+                for job_id, attempt, _ in await self.recover(lease.owner) if is_due else ():
                     resume(job_id, attempt)
+                wait = min(max(LOOK_SECONDS, (left.next or 0) / 1000), LONGEST_SECONDS)
 
     async def _recover(self, left: LeftJob, owner: str) -> bool:
         """Recover a job; return whether it is to be resumed."""

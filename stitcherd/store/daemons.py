@@ -32,6 +32,11 @@ _LEFT = (
     f" OR NOT EXISTS (SELECT 1 FROM daemons p WHERE p.host = d.host AND {_LIVING.format('p.')}))))"
     " ORDER BY j.key LIMIT 64"
 )
+_WHAT_IS_LEFT = (
+    f"SELECT EXISTS (SELECT 1 FROM daemons WHERE {_OVER}) AS over, EXISTS ({_LEFT}) AS jobs,"
+    " EXISTS (SELECT 1 FROM daemons WHERE gone = 1) AS gone,"
+    " (SELECT min(until) - database_ms() FROM daemons WHERE gone = 0) AS next"
+)
 _CANCELLED = "SELECT id FROM jobs WHERE status = 'RUNNING' AND cancel_requested = 1 AND owner = ?"
 
 
@@ -56,6 +61,14 @@ class LeftJob(Struct, frozen=True):
     owner: str | None
     host: str
     name: str
+
+
+class Left(Struct, frozen=True):
+    """Whether a lease is over, and whether there are jobs to recover; in how many ms there may be more, if known."""
+
+    is_over: bool
+    has_jobs: bool
+    next: int | None
 
 
 class NameTaken(Exception):
@@ -108,11 +121,10 @@ def end_leases(db: Db, now: int) -> list[str]:
     return _end(db, _OVER, [], LEASE_OVER, now, told=True)
 
 
-async def is_anything_left(db: Reader, owner: str, host: str, name: str, lease: int) -> tuple[bool, bool]:
-    """Say whether there is somebody to be given up for gone, and whether there are jobs as `left_jobs` returns."""
-    statement = f"SELECT EXISTS (SELECT 1 FROM daemons WHERE {_OVER}) AS gone, EXISTS ({_LEFT}) AS jobs"
-    [row] = await fetch_all(db, statement, {"owner": owner, "host": host, "name": name, "lease": lease})
-    return bool(row["gone"]), bool(row["jobs"])
+async def what_is_left(db: Reader, owner: str, host: str, name: str, lease: int) -> Left:
+    """Return whether there is something to do for who recovers jobs, as `left_jobs` returns them, and when."""
+    [row] = await fetch_all(db, _WHAT_IS_LEFT, {"owner": owner, "host": host, "name": name, "lease": lease})
+    return Left(bool(row["over"]), bool(row["jobs"]), 0 if row["gone"] else row["next"])
 
 
 async def left_jobs(db: Reader, owner: str, host: str, name: str, lease: int) -> list[LeftJob]:

@@ -94,8 +94,9 @@ class Store:
         return self._commits.follow()
 
     def job_changes(self) -> asyncio.Event:
-        """Return a new event that is set when a job was queued, has ended, or is to be cancelled, by any process.
+        """Return a new event that is set when any process changes what jobs may run.
 
+        That is when a job was queued, has ended or is to be cancelled, and when the pause or the rails in force change.
         Only a store that several processes share tells of that.
         """
         return self._commits.follow_jobs()

@@ -18,7 +18,8 @@ ALTER TABLE jobs ADD COLUMN worker TEXT;     -- the name of the process that run
 CREATE FUNCTION database_ms() RETURNS BIGINT
   LANGUAGE sql VOLATILE RETURN CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT);
 
--- Whoever takes jobs, or runs one whose cancel is requested, need not wait for its next look.
+-- Whoever takes jobs, or runs one whose cancel is requested, need not wait for its next look. In meta are the pause and
+-- the rails in force.
 CREATE FUNCTION tell_of_jobs() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM pg_notify('stitcher', 'jobs');
@@ -28,3 +29,4 @@ CREATE TRIGGER jobs_told_insert AFTER INSERT ON jobs FOR EACH ROW WHEN (new.stat
   EXECUTE FUNCTION tell_of_jobs();
 CREATE TRIGGER jobs_told_update AFTER UPDATE OF status, cancel_requested ON jobs FOR EACH ROW
   WHEN (old.status <> new.status OR old.cancel_requested <> new.cancel_requested) EXECUTE FUNCTION tell_of_jobs();
+CREATE TRIGGER meta_told AFTER INSERT OR UPDATE OR DELETE ON meta FOR EACH ROW EXECUTE FUNCTION tell_of_jobs();

@@ -32,7 +32,7 @@ async def end(store: Store, one: NewDaemon, ago: int = 1) -> None:
     """Let a lease be over for some milliseconds, and give up whose lease is over."""
     await store.write(lambda db: db.execute("UPDATE daemons SET until = database_ms() - ? WHERE id = ?", (ago, one.id)))
     async with store.reading() as db:
-        assert (await daemons.is_anything_left(db, "me", "far", "far", LEASE))[0]
+        assert (await daemons.what_is_left(db, "me", "far", "far", LEASE)).is_over
     assert await store.write(daemons.end_leases, now_ms()) == [one.name]
 
 
@@ -44,7 +44,8 @@ async def living(store: Store) -> list[str]:
 async def left(store: Store, by: NewDaemon) -> list[LeftJob]:
     async with store.reading() as db:
         found = await daemons.left_jobs(db, by.id, by.host, by.name, LEASE)
-        assert await daemons.is_anything_left(db, by.id, by.host, by.name, LEASE) == (False, bool(found))
+        seen = await daemons.what_is_left(db, by.id, by.host, by.name, LEASE)
+        assert (seen.is_over, seen.has_jobs) == (False, bool(found))
         return found
 
 
@@ -152,3 +153,15 @@ async def test_cancels_are_found_by_the_owner_of_the_job(store: Store) -> None:
     async with store.reading() as db:
         assert await daemons.cancelled_jobs(db, one.id) == [job.id]
         assert await daemons.cancelled_jobs(db, two.id) == []
+
+
+async def test_the_next_look_is_when_a_lease_may_be_over(store: Store) -> None:
+    one = await join(store)
+    async with store.reading() as db:
+        soon = (await daemons.what_is_left(db, one.id, "here", "one", LEASE)).next
+    assert soon is not None
+    assert LEASE - 60_000 < soon <= LEASE
+    await run_job(store, one)
+    await end(store, one)
+    async with store.reading() as db:
+        assert (await daemons.what_is_left(db, "me", "far", "far", LEASE)).next == 0
