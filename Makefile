@@ -6,6 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 POSTGRES_TESTS := tests/contract/test_store.py tests/contract/test_store_restarts.py tests/stitcherd/store \
+  $(addprefix tests/stitcherd/jobs/test_,stored_outputs.py step_recorder.py) \
   $(addprefix tests/e2e/test_,postgres.py workers.py jobs.py interrupted.py)
 
 .DEFAULT_GOAL := help

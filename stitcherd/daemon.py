@@ -113,6 +113,7 @@ async def serve(directory: Path, settings: Settings) -> None:
             approvals=approvals,
             accounts=accounts,
             commands=JobCommands(store, queue, runner, rails),
+            outputs=execution.outputs,
             feed=feed,
             meta=Meta(VERSION, API_VERSION, instance, os.getpid(), format_timestamp(now_ms())),
             health=execution.health,
@@ -128,6 +129,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         stack.push_async_callback(queue.stop)
         lead = partial(do_leaders_work, state, deciding=deciding, rule=rule, checkouts=execution.checkouts)
         for part in (
+            execution.outputs.running(supervision),
             deciding.running(state.intake.decide),
             running_parts(supervision, {"the leader": partial(store.lead, lead)}),
             LoopWatch().running(),

@@ -20,9 +20,11 @@ from stitcherd.forges.connections import ForgeConnections
 from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs.free_space import shortage_reason
 from stitcherd.jobs.lease import Lease
+from stitcherd.jobs.outputs import FileOutputs, Outputs
 from stitcherd.jobs.recovery import Recovery
 from stitcherd.jobs.runner import Runner
 from stitcherd.jobs.scheduler import Scheduler
+from stitcherd.jobs.stored_outputs import StoredOutputs
 from stitcherd.jobs.taker import Taker
 from stitcherd.policy import ConcurrencyLimits
 from stitcherd.queue.messages import Queue
@@ -105,6 +107,7 @@ class Execution(Struct, frozen=True):
     settings: Settings
     lease: Lease
     checkouts: Checkouts
+    outputs: Outputs
     health: HealthMonitor
     current_limits: Callable[[], ConcurrencyLimits]
     runner: Runner
@@ -150,6 +153,8 @@ def build_execution(
     """Return what runs jobs of the store; raises UnusableCheckouts."""
     daemon, executors = settings.daemon, build_executors(settings.executors)
     checkouts = Checkouts(Path(daemon.state_dir), forges.git_credential, daemon.checkouts_dir)
+    state = Path(daemon.state_dir)
+    outputs = FileOutputs(state) if settings.store.dsn is None else StoredOutputs(store, state)
     health = HealthMonitor(executors, partial(_profiles_of, rails))
     current_limits = partial(_current_limits, rails, health, daemon)
     runner = Runner(
@@ -159,6 +164,7 @@ def build_execution(
         decide_again,
         executors,
         checkouts,
+        outputs,
         lease.owner,
         current_limits,
         health.report_unreachable,
@@ -185,7 +191,7 @@ def build_execution(
         end_run=partial(_end_run, executors),
     )
     return Execution(
-        store, settings, lease, checkouts, health, current_limits, runner, recovery, scheduler, taker, queue
+        store, settings, lease, checkouts, outputs, health, current_limits, runner, recovery, scheduler, taker, queue
     )
 
 

@@ -75,7 +75,7 @@ def start_at_zero(sources: Iterable[str], executors: Iterable[str]) -> None:
             TOKENS.labels(executor, direction)
     for number in ("first", "later"):
         TRIES.labels(number)
-    for kind in ("events", "bodies", "answers", "hits", "jobs", "deliveries"):
+    for kind in ("events", "bodies", "answers", "pieces", "hits", "jobs", "deliveries"):
         RETENTION_DELETED.labels(kind)
 
 

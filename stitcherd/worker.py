@@ -52,6 +52,7 @@ async def serve_worker(directory: Path, settings: Settings) -> None:
         await execution.queue.start(await execution.recovery.recover(lease.owner))
         stack.push_async_callback(execution.queue.stop)
         for part in (
+            execution.outputs.running(supervision),
             LoopWatch().running(),
             manager.watching(lambda: store.is_alive),
         ):

@@ -1,17 +1,16 @@
 """Step logs, conversations of tries and diffs of attempts as plain text, with Range support."""
 
-import asyncio
-from pathlib import Path
-
 from aiohttp import web
 
 from stitcherd.errors import Refusal
 from stitcherd.http.auth import caller
 from stitcherd.http.requests import CURSOR_MAX, QUERY
 from stitcherd.http.state import STATE
-from stitcherd.jobs.conversation import Conversation
+from stitcherd.jobs.conversation import find_conversation
 from stitcherd.jobs.logs import diff_path, log_path, prompts_path, raw_log_path
+from stitcherd.jobs.outputs import FileOutput, Output
 from stitcherd.store import jobs
+from stitcherd.store.errors import StorageUnavailable
 
 # Browsers must not render what an agent wrote.
 TEXT_HEADERS = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
@@ -25,20 +24,19 @@ async def show_log(request: web.Request) -> web.StreamResponse:
     state, names = request.app[STATE], request.match_info
     async with state.store.reading() as db:
         place, size = await jobs.step_log(db, names["job"], names["step"], caller(request).workspace)
-    directory = Path(state.settings.daemon.state_dir)
     if request[QUERY].flag("raw"):
-        path = raw_log_path(directory, *place)
-        if not path.exists():
+        raw = await state.outputs.find(raw_log_path(state.outputs.state, *place))
+        if raw is None:
             raise Refusal("not_found", "this step has no raw output: its output is what was printed, or it was removed")
-        return web.FileResponse(path, headers=TEXT_HEADERS)
-    path = log_path(directory, *place)
-    if not path.exists() and size == 0:  # it has printed nothing, or nothing yet
+        return await _send(request, raw)
+    log = await state.outputs.find(log_path(state.outputs.state, *place))
+    if log is None and size == 0:  # it has printed nothing, or nothing yet
         if "Range" in request.headers:
             return web.Response(status=416, headers={**TEXT_HEADERS, "Content-Range": "bytes */0"})
         return web.Response(headers=TEXT_HEADERS)
-    if not path.exists():
+    if log is None:
         raise Refusal("not_found", "the log of this step is past its retention")
-    return web.FileResponse(path, headers=TEXT_HEADERS)
+    return await _send(request, log)
 
 
 async def show_conversation(request: web.Request) -> web.StreamResponse:
@@ -46,18 +44,29 @@ async def show_conversation(request: web.Request) -> web.StreamResponse:
     state, names = request.app[STATE], request.match_info
     async with state.store.reading() as db:
         place, _ = await jobs.step_log(db, names["job"], names["step"], caller(request).workspace)
-    directory = Path(state.settings.daemon.state_dir)
-    try:
-        conversation = await asyncio.to_thread(
-            Conversation, log_path(directory, *place), prompts_path(directory, *place)
-        )
-    except FileNotFoundError:
-        raise Refusal("not_found", "no prompt was sent in this step, or it is past its retention") from None
-    return await _send_ranges(request, conversation)
+    log, prompts = (path(state.outputs.state, *place) for path in (log_path, prompts_path))
+    conversation = await find_conversation(state.outputs, log, prompts)
+    if conversation is None:
+        raise Refusal("not_found", "no prompt was sent in this step, or it is past its retention")
+    return await _send(request, conversation)
 
 
-async def _send_ranges(request: web.Request, text: Conversation) -> web.StreamResponse:
+async def show_diff(request: web.Request) -> web.StreamResponse:
+    """Return the diff of an attempt, by default the last one; supports Range."""
+    state = request.app[STATE]
+    async with state.store.reading() as db:
+        job = await jobs.get_job(db, request.match_info["job"], caller(request).workspace)
+    attempt = request[QUERY].number("attempt", job.attempt, 1, CURSOR_MAX)
+    diff = await state.outputs.find(diff_path(state.outputs.state, job.id, attempt))
+    if diff is None:
+        raise Refusal("not_found", f"there is no diff of attempt {attempt}: nothing was committed, or it was removed")
+    return await _send(request, diff)
+
+
+async def _send(request: web.Request, text: Output) -> web.StreamResponse:
     """Send a text, or the part that the request's Range asks for."""
+    if isinstance(text, FileOutput):
+        return web.FileResponse(text.path, headers=TEXT_HEADERS)
     try:
         wanted = request.http_range
     except ValueError:
@@ -69,22 +78,16 @@ async def _send_ranges(request: web.Request, text: Conversation) -> web.StreamRe
     if wanted.start is not None:
         response.set_status(206)
         response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{text.size}"
-    response.content_length = end - start
+    response.content_length = left = end - start
     await response.prepare(request)
-    chunks = text.read(start, end)
-    while chunk := await asyncio.to_thread(next, chunks, b""):
-        await response.write(chunk)
-    await response.write_eof()
+    if request.method == "HEAD":
+        return response
+    try:
+        async for chunk in text.read(start, end):
+            await response.write(chunk)
+            left -= len(chunk)
+    except StorageUnavailable:  # it has begun, and another answer cannot take its place
+        pass
+    if left:  # it was deleted meanwhile: who waits for the rest is told by the end of the connection
+        request.protocol.force_close()
     return response
-
-
-async def show_diff(request: web.Request) -> web.StreamResponse:
-    """Return the diff of an attempt, by default the last one; supports Range."""
-    state = request.app[STATE]
-    async with state.store.reading() as db:
-        job = await jobs.get_job(db, request.match_info["job"], caller(request).workspace)
-    attempt = request[QUERY].number("attempt", job.attempt, 1, CURSOR_MAX)
-    path = diff_path(Path(state.settings.daemon.state_dir), job.id, attempt)
-    if not path.exists():
-        raise Refusal("not_found", f"there is no diff of attempt {attempt}: nothing was committed, or it was removed")
-    return web.FileResponse(path, headers=TEXT_HEADERS)

@@ -16,6 +16,7 @@ from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.intake import Intake
+from stitcherd.jobs.outputs import Outputs
 from stitcherd.polling.pollers import Pollers
 from stitcherd.rails.live import LiveRails
 from stitcherd.reporting.reporter import Reporter
@@ -41,6 +42,7 @@ class AppState(Struct):
     approvals: Approvals
     accounts: KeptAccounts
     commands: JobCommands
+    outputs: Outputs
     feed: EventFeed
     meta: Meta
     health: HealthMonitor

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import chain
-from pathlib import Path
 
 from msgspec import structs
 
@@ -15,6 +14,7 @@ from stitcherd.jobs.attempt import Attempt
 from stitcherd.jobs.command_runner import AttemptFailed
 from stitcherd.jobs.env_secrets import passed_secrets
 from stitcherd.jobs.job_start import FindHead
+from stitcherd.jobs.outputs import Outputs
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import StepRecorder
 from stitcherd.policy import ApprovalRequest, ConcurrencyLimits
@@ -41,6 +41,7 @@ class AttemptBuilder:
         find_rails: RailsLookup,
         executors: Mapping[str, Executor],
         checkouts: Checkouts,
+        outputs: Outputs,
         current_limits: Callable[[], ConcurrencyLimits],
         minted_secrets: Callable[[], frozenset[bytes]],
         find_head: FindHead,
@@ -50,6 +51,7 @@ class AttemptBuilder:
         self._find_rails = find_rails
         self._executors = executors
         self._checkouts = checkouts
+        self._outputs = outputs
         self._current_limits = current_limits
         self._minted_secrets = minted_secrets
         self._find_head = find_head
@@ -87,7 +89,7 @@ class AttemptBuilder:
             executor=executor,
             checkouts=self._checkouts,
             recorder=StepRecorder(
-                self._store, writes, claimed.fence, Path(daemon.state_dir), daemon.log_max, self._redaction(type_)
+                self._store, writes, claimed.fence, self._outputs, daemon.log_max, self._redaction(type_)
             ),
             environ=os.environ,
             budget=rails.limits.per_job,

@@ -1,14 +1,15 @@
 """The conversation of a try: the prompts that its agent was sent, and between them the output of its step."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from stitcherd.jobs.outputs import Output, Outputs
+
 PROMPT_LINE = b"=== prompt ===\n"
 OUTPUT_LINE = b"=== output ===\n"
-CHUNK_BYTES = 256 * 1024
 
 
 class SentPrompt(Struct, frozen=True):
@@ -26,37 +27,36 @@ class _LogSpan(Struct, frozen=True):
 
 
 class Conversation:
-    """The text of a conversation, put together from the log and the prompts; it only grows at its end.
+    """The text of a conversation, put together from the prompts and the log; it only grows at its end."""
 
-    Raises FileNotFoundError where no prompt was sent.
-    """
-
-    def __init__(self, log: Path, prompts: Path) -> None:
+    def __init__(self, prompts: bytes, log: Output | None) -> None:
         self._log = log
-        size = log.stat().st_size if log.exists() else 0
-        self._parts = _parts(_read_prompts(prompts), size)
+        self._parts = _parts(_split_prompts(prompts), log.size if log else 0)
         self.size = sum(map(_part_size, self._parts))
 
-    def read(self, start: int, end: int) -> Iterator[bytes]:
-        """Yield the bytes from `start` up to `end`, in chunks of at most CHUNK_BYTES."""
+    async def read(self, start: int, end: int) -> AsyncIterator[bytes]:
+        """Yield the bytes from `start` up to `end`, in parts."""
         position = 0
         for part in self._parts:
             size = _part_size(part)
             first, last = max(start - position, 0), min(end - position, size)
-            if first < last:
-                yield from self._read_part(part, first, last)
+            if first >= last:
+                pass
+            elif isinstance(part, bytes):
+                yield part[first:last]
+            elif self._log:
+                async for chunk in self._log.read(part.start + first, part.start + last):
+                    yield chunk
             position += size
 
-    def _read_part(self, part: bytes | _LogSpan, first: int, last: int) -> Iterator[bytes]:
-        if isinstance(part, bytes):
-            yield part[first:last]
-            return
-        with self._log.open("rb") as file:
-            file.seek(part.start + first)
-            left = last - first
-            while left and (chunk := file.read(min(left, CHUNK_BYTES))):
-                left -= len(chunk)
-                yield chunk
+
+async def find_conversation(outputs: Outputs, log: Path, prompts: Path) -> Conversation | None:
+    """Return the conversation of a step whose outputs have these paths, None where no prompt was sent."""
+    sent = await outputs.find(prompts)
+    if sent is None:
+        return None
+    text = b"".join([chunk async for chunk in sent.read(0, sent.size)])
+    return Conversation(text, await outputs.find(log))
 
 
 def append_prompt(path: Path, prompt: SentPrompt) -> None:
@@ -66,9 +66,9 @@ def append_prompt(path: Path, prompt: SentPrompt) -> None:
         file.write(msgspec.json.encode(prompt) + b"\n")
 
 
-def _read_prompts(path: Path) -> list[SentPrompt]:
+def _split_prompts(text: bytes) -> list[SentPrompt]:
     """Return the prompts that were written whole: a crash may have cut off the last line."""
-    lines = path.read_bytes().split(b"\n")[:-1]
+    lines = text.split(b"\n")[:-1]
     return [msgspec.json.decode(line, type=SentPrompt) for line in lines]
 
 

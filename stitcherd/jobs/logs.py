@@ -1,9 +1,13 @@
 """Files of an attempt: the log of each step and the diff, whole or, beyond a limit, their heads and tails."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
+
+DIFF_NAME = "change.diff"
+_OUTPUT_NAME = re.compile(rf"\d+(\.raw)?\.log|\d+\.prompts\.jsonl|{re.escape(DIFF_NAME)}")
 
 
 def log_path(state: Path, job_id: str, attempt: int, ordinal: int) -> Path:
@@ -23,7 +27,13 @@ def prompts_path(state: Path, job_id: str, attempt: int, ordinal: int) -> Path:
 
 def diff_path(state: Path, job_id: str, attempt: int) -> Path:
     """Return the path of an attempt's diff, which is kept beside its logs and as long as they are."""
-    return state / "logs" / job_id / str(attempt) / "change.diff"
+    return state / "logs" / job_id / str(attempt) / DIFF_NAME
+
+
+def find_outputs(state: Path) -> Iterator[Path]:
+    """Yield the files of all attempts, without parts of those that are being written."""
+    for directory in sorted(state.glob("logs/*")):
+        yield from sorted(path for path in directory.glob("[0-9]*/*") if _OUTPUT_NAME.fullmatch(path.name))
 
 
 def write_diff(path: Path, pieces: Iterable[bytes], limit: int) -> None:

@@ -60,7 +60,7 @@ async def remove_files(store: Store, settings: Settings, checkouts: Checkouts) -
 
 
 async def remove_rows(store: Store, kept: RetentionSettings, now: int) -> None:
-    """Delete events, bodies, answers and jobs older than `kept.events`, and deliveries also older than `kept.dedupe`.
+    """Delete events, bodies, answers, outputs, jobs older than `kept.events`, and deliveries also than `kept.dedupe`.
 
     The pages that become unused are given back to the file system.
     """
@@ -68,6 +68,7 @@ async def remove_rows(store: Store, kept: RetentionSettings, now: int) -> None:
     await _in_batches(store, "events", retention.prune_events, before, now)
     await _in_batches(store, "bodies", retention.prune_bodies, before)
     await _in_batches(store, "answers", retention.prune_answers, before)
+    await _in_batches(store, "pieces", retention.prune_pieces, before)
     await _in_batches(store, "hits", retention.prune_hits, now - DAY_MS)  # the longest window of a limit
     expired_jobs = partial(retention.expired_jobs, before=before, seen_since=seen_since)
     await _delete_found(store, "jobs", expired_jobs, retention.delete_jobs)

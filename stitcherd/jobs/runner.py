@@ -21,6 +21,7 @@ from stitcherd.jobs.attempt_builder import AttemptBuilder, RailsLookup
 from stitcherd.jobs.command_runner import AttemptFailed
 from stitcherd.jobs.free_space import shortage_reason
 from stitcherd.jobs.job_start import FindHead, ask_no_forge
+from stitcherd.jobs.outputs import Outputs
 from stitcherd.jobs.publisher import RETRY_DELAYS_MS, publication_retry, repository_unreachable
 from stitcherd.policy import ConcurrencyLimits
 from stitcherd.rails import approvals as rails_approvals
@@ -64,6 +65,7 @@ class Runner:
         decide_again: Callable[[RunnerJob], Awaitable[Ruling | Undecided | None]],
         executors: Mapping[str, Executor],
         checkouts: Checkouts,
+        outputs: Outputs,
         owner: str,
         current_limits: Callable[[], ConcurrencyLimits] = concurrency_limits,
         report_unreachable: Callable[[str, str], None] = lambda _name, _why: None,
@@ -79,7 +81,7 @@ class Runner:
         self.owner = owner
         self._current_limits = current_limits
         self._build = AttemptBuilder(
-            store, settings, find_rails, executors, checkouts, current_limits, minted_secrets, find_head
+            store, settings, find_rails, executors, checkouts, outputs, current_limits, minted_secrets, find_head
         ).build
         self._report_unreachable = report_unreachable
         self._running: dict[str, asyncio.Task[object]] = {}

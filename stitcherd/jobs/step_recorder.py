@@ -3,9 +3,10 @@
 import asyncio
 import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from shared.ids import now_ms
 from shared.models import Phase, Result, Start, StepStatus, StepType, Usage
@@ -14,6 +15,7 @@ from stitcherd import crash_points
 from stitcherd.budget import Budget
 from stitcherd.jobs.conversation import SentPrompt, append_prompt
 from stitcherd.jobs.logs import StepLog, diff_path, log_path, prompts_path, raw_log_path, write_diff
+from stitcherd.jobs.outputs import Outputs
 from stitcherd.jobs.redaction import RedactedStream, Redaction
 from stitcherd.rails.limits import remaining_budget
 from stitcherd.store import limits, publications, steps
@@ -33,14 +35,14 @@ class StepRecorder:
         store: Store,
         writes: DeferredWrites,
         fence: steps.Fence,
-        state: Path,
+        outputs: Outputs,
         log_max: int,
         redaction: Redaction,
     ) -> None:
         self._store = store
         self._writes = writes
         self._fence = fence
-        self._state = state
+        self._outputs = outputs
         self._log_max = log_max
         self.redaction = redaction
 
@@ -109,14 +111,23 @@ class StepRecorder:
 
     def running(self, place: steps.StepPlace) -> "RunningStep":
         """Return a step that has begun."""
-        names = (self._state, self._fence.job_id, self._fence.attempt, place.ordinal)
-        log, raw = (StepLog(path(*names), self._log_max) for path in (log_path, raw_log_path))
-        return RunningStep(self._writes, self._fence, place, log, raw, prompts_path(*names), self.redaction)
+        names = (self._outputs.state, self._fence.job_id, self._fence.attempt, place.ordinal)
+        paths = StepPaths(log_path(*names), raw_log_path(*names), prompts_path(*names))
+        return RunningStep(self._writes, self._fence, place, self._outputs, paths, self._log_max, self.redaction)
 
     async def save_diff(self, diff: Path | bytes) -> None:
         """Save what the attempt has changed up to now, redacted: a file, or the text to show in its place."""
-        path = diff_path(self._state, self._fence.job_id, self._fence.attempt)
-        await asyncio.to_thread(write_diff, path, _redacted(diff, self.redaction), self._log_max)
+        path = diff_path(self._outputs.state, self._fence.job_id, self._fence.attempt)
+        write = partial(write_diff, path, _redacted(diff, self.redaction), self._log_max)
+        await self._outputs.replace(path, write)
+
+
+class StepPaths(NamedTuple):
+    """The files that a step's outputs are written to."""
+
+    log: Path
+    raw: Path
+    prompts: Path
 
 
 class RunningStep:
@@ -130,18 +141,19 @@ class RunningStep:
         writes: DeferredWrites,
         fence: steps.Fence,
         place: steps.StepPlace,
-        log: StepLog,
-        raw: StepLog,
-        prompts: Path,
+        outputs: Outputs,
+        paths: StepPaths,
+        log_max: int,
         redaction: Redaction,
     ) -> None:
         self.place = place
         self.reference: dict[str, str] | None = None  # the last one that was saved
         self._writes = writes
         self._fence = fence
-        self._log = log
-        self._raw = raw
-        self._prompts = prompts
+        self._outputs = outputs
+        self._paths = paths
+        self._log = StepLog(paths.log, log_max)
+        self._raw = StepLog(paths.raw, log_max)
         self._redaction = redaction
         self._stream = RedactedStream(redaction)
         self._raw_stream = RedactedStream(redaction)
@@ -156,16 +168,17 @@ class RunningStep:
     def write(self, data: bytes) -> None:
         """Add output to the step."""
         self._append(self._stream.feed(data))
-        if self._event_task is None:
-            self._event_task = asyncio.create_task(self._send_events())
+        self._note_output()
 
     def write_raw(self, data: bytes) -> None:
         """Add to the raw output, which is redacted and logged, and nothing else."""
         self._raw.write(self._raw_stream.feed(data))
+        self._note_output()
 
     def record_prompt(self, text: str) -> None:
         """Keep a prompt, redacted, with its place in the output."""
-        append_prompt(self._prompts, SentPrompt(self._log.size, self._redaction.mask_text(text)))
+        append_prompt(self._paths.prompts, SentPrompt(self._log.size, self._redaction.mask_text(text)))
+        self._note_output()
 
     def finish(self, exit_code: int | None, failure: str | None = None, *, reason: str | None = None) -> None:
         """Set how the step ends: its exit code, and FAILED where there is a `failure`."""
@@ -202,6 +215,7 @@ class RunningStep:
         self.reference = reference or self.reference
 
     async def __aenter__(self) -> Self:
+        self._outputs.begin(self._paths)
         return self
 
     async def __aexit__(
@@ -216,11 +230,14 @@ class RunningStep:
                 self._event_task.cancel()
                 await asyncio.wait({self._event_task})
             self._append(self._stream.end())
-            self._record_output(self._pending)
             self._raw.write(self._raw_stream.end())
         finally:
-            self._log.close()
-            self._raw.close()
+            try:
+                self._log.close()
+                self._raw.close()
+            finally:
+                await self._outputs.finish(self._paths)
+        self._record_output(self._pending)
         self._writes.defer(
             steps.close_step,
             self._fence,
@@ -240,16 +257,21 @@ class RunningStep:
         self._log.write(data)
         self._tail = _last_bytes(self._tail + data, 4 * OUTPUT_EVENT_BYTES)
         self._pending = _last_bytes(self._pending + data, OUTPUT_EVENT_BYTES)
+
+    def _note_output(self) -> None:
         self._has_output.set()
+        if self._event_task is None:
+            self._event_task = asyncio.create_task(self._send_events())
 
     async def _send_events(self) -> None:
         while True:
             await self._has_output.wait()
             self._has_output.clear()
+            await self._outputs.update(self._paths)  # who is told of it can read it
             ready = len(self._pending) - _incomplete_suffix(self._pending)
             output, self._pending = self._pending[:ready], self._pending[ready:]
             self._record_output(output, behind=len(self._pending))
-            await asyncio.sleep(OUTPUT_EVENT_INTERVAL)
+            await asyncio.sleep(max(OUTPUT_EVENT_INTERVAL, self._outputs.interval))
 
     def _record_output(self, output: bytes, behind: int = 0) -> None:
         """Store output as an event; `behind` is how many newer bytes the log has already.

@@ -17,7 +17,7 @@ RETENTION_BATCH = 500  # rows per transaction, so that other writes do not wait 
 JOB_BATCH = 100  # jobs per transaction: each has some dozens of rows
 
 _ENDED = "('COMPLETED', 'FAILED', 'CANCELLED')"
-_TABLES_OF_JOB = ("job_texts", "approvals", "starts", "publications", "steps", "spending")
+_TABLES_OF_JOB = ("job_texts", "approvals", "starts", "publications", "steps", "spending", "pieces")
 # By id, up to the first event that is too young, so that the rest need not be read. One from the future does not count:
 # the clock was wrong.
 _PRUNE_EVENTS = f"""
@@ -41,6 +41,13 @@ DELETE FROM answers WHERE key IN (
   WHERE a.key < coalesce((SELECT key FROM answers WHERE created_at >= :before ORDER BY key LIMIT 1), {2**62})
     AND a.state IN ('delivered', 'failed') AND a.pending_since < :before
     AND (j.status IS NULL OR j.status IN {_ENDED}) ORDER BY a.key LIMIT :limit
+)
+"""
+_PRUNE_PIECES = f"""
+DELETE FROM pieces WHERE (job, attempt, output, start) IN (
+  SELECT p.job, p.attempt, p.output, p.start FROM jobs j INDEXED BY jobs_ended CROSS JOIN pieces p ON p.job = j.key
+  WHERE EXISTS (SELECT 1 FROM pieces) AND j.completed_at IS NOT NULL AND j.completed_at < :before
+    AND j.status IN {_ENDED} LIMIT :limit
 )
 """
 # A job goes after its last event and answer. What was dispatched with an idempotency key stays as long as that counts.
@@ -98,6 +105,11 @@ def prune_bodies(db: Db, before: int) -> int:
 def prune_answers(db: Db, before: int) -> int:
     """Delete a batch of answers whose last try or wish was before a time (ms), and return how many there were."""
     return db.execute(_PRUNE_ANSWERS, {"before": before, "limit": RETENTION_BATCH}).rowcount
+
+
+def prune_pieces(db: Db, before: int) -> int:
+    """Delete a batch of pieces of outputs of jobs that ended before a time (ms), and return how many there were."""
+    return db.execute(_PRUNE_PIECES, {"before": before, "limit": RETENTION_BATCH}).rowcount
 
 
 def prune_hits(db: Db, before: int) -> int:

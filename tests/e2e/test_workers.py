@@ -93,6 +93,29 @@ def test_a_worker_runs_jobs_and_shows_itself(daemon: DaemonHarness, start_worker
     assert daemon.git("show", f"{job['branch']}:made") == ""
 
 
+def test_the_daemon_shows_the_output_of_a_job_on_a_worker_while_it_grows(
+    daemon: DaemonHarness, start_worker: StartWorker
+) -> None:
+    occupy(daemon)
+    start_worker("builder")
+    script = f"echo begun; touch made; while ! test -e {daemon.root}/go; do sleep 0.05; done; echo over"
+    job_id = daemon.dispatch("fix", script)
+    job = daemon.step(job_id, "agent")
+    assert job["worker"] == "builder"
+    step = next(step for step in job["steps"] if step["name"] == "agent")
+    path = f"/runner-jobs/{job_id}/steps/{step['id']}/log"
+    assert wait_until(lambda: daemon.request("GET", path).body, "output") == b"begun\n"
+    assert daemon.job(job_id)["status"] == "RUNNING"
+    part = daemon.request("GET", path, headers={"Range": "bytes=2-"})
+    assert (part.status, part.body) == (206, b"gun\n")
+    (daemon.root / "go").touch()
+    daemon.wait(job_id, "COMPLETED")
+    assert daemon.request("GET", path).body == b"begun\nover\n"
+    assert b"b/made" in daemon.request("GET", f"/runner-jobs/{job_id}/diff").body
+    assert not (daemon.state / "logs" / job_id).exists()
+    assert not (daemon.root / "builder" / "state" / "logs" / job_id).exists()
+
+
 def test_a_cancel_ends_a_job_on_a_worker(daemon: DaemonHarness, start_worker: StartWorker) -> None:
     occupy(daemon)
     start_worker("builder")

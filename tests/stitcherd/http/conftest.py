@@ -31,6 +31,7 @@ from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.intake import Intake
 from stitcherd.jobs.known_access import KnownAccess
+from stitcherd.jobs.outputs import FileOutputs
 from stitcherd.jobs.reevaluation import Reevaluator
 from stitcherd.jobs.runner import Runner
 from stitcherd.jobs.thread_commands import ThreadCommands
@@ -136,8 +137,8 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
         await rails.reload()
         accounts = KeptAccounts(store)
         evaluator, executors = Evaluator(settings, accounts.ids), build_executors(settings.executors)
-        rule = Reevaluator(store, rails, evaluator).rule
-        runner = Runner(store, settings, rails.at, rule, executors, Checkouts(tmp_path / "state"), "me")
+        rule, outputs = Reevaluator(store, rails, evaluator).rule, FileOutputs(tmp_path / "state")
+        runner = Runner(store, settings, rails.at, rule, executors, Checkouts(tmp_path / "state"), outputs, "me")
         queue = Queue(tmp_path / "state" / "queue.db", 2, runner.run)
         feed = EventFeed(store)
         forges = ForgeConnections(settings)
@@ -154,6 +155,7 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
             approvals=approvals,
             accounts=accounts,
             commands=JobCommands(store, queue, runner, rails),
+            outputs=outputs,
             feed=feed,
             meta=meta,
             health=HealthMonitor({}),

@@ -17,6 +17,7 @@ from stitcherd import crash_points
 from stitcherd.git.checkout import Checkouts
 from stitcherd.http.feed import EventFeed
 from stitcherd.jobs.commands import JobCommands
+from stitcherd.jobs.outputs import FileOutputs
 from stitcherd.jobs.recovery import Recovery
 from stitcherd.jobs.reevaluation import Reevaluator
 from stitcherd.jobs.runner import Runner
@@ -103,6 +104,7 @@ class CrashingDaemon:
             rule,
             {"agent": self.agent},
             checkouts,
+            FileOutputs(self.place / "state"),
             owner,
             self._limits,
         )

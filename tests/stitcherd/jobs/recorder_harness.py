@@ -7,8 +7,10 @@ from msgspec import Struct
 from shared.ids import now_ms
 from shared.models import Decision, JobEvent, JobStep, Phase, RunnerJob, StepType, Verdict
 from stitcherd.jobs.logs import log_path
+from stitcherd.jobs.outputs import FileOutputs, Outputs
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
+from stitcherd.jobs.stored_outputs import StoredOutputs
 from stitcherd.store import jobs, steps, transitions
 from stitcherd.store.deferred import DeferredWrites
 from stitcherd.store.store import Store
@@ -26,18 +28,21 @@ class RecorderHarness(Struct):
     job: RunnerJob
     fence: steps.Fence
     writes: DeferredWrites
+    outputs: Outputs
     recorder: StepRecorder
 
     @classmethod
-    async def build(cls, state: Path, log_max: int = 2**20) -> "RecorderHarness":
+    async def build(cls, state: Path, log_max: int = 2**20, *, stored: bool = False) -> "RecorderHarness":
+        """Return a new job; its outputs are copied to the store if they are to be `stored` there."""
         store = await open_store(state / "stitcher.db")
         new = new_job()
         await store.write(jobs.dispatch, new, Decision(Verdict.ALLOWED, "", "r1"), now_ms())
         claimed = await store.write(transitions.start, new.id, 1, "me", now_ms())
         assert claimed
         writes = DeferredWrites(store)
-        recorder = StepRecorder(store, writes, claimed[1], state, log_max, Redaction([SECRET]))
-        return cls(store, state, claimed[0], claimed[1], writes, recorder)
+        outputs = StoredOutputs(store, state) if stored else FileOutputs(state)
+        recorder = StepRecorder(store, writes, claimed[1], outputs, log_max, Redaction([SECRET]))
+        return cls(store, state, claimed[0], claimed[1], writes, outputs, recorder)
 
     async def open(self, type_: StepType = StepType.GATE, start: steps.TryStart | None = None) -> RunningStep:
         return await self.recorder.open(Phase.VALIDATION, type_, "tests", 1, start=start)

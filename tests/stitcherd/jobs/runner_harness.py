@@ -21,6 +21,7 @@ from stitcherd.executors.base import (
     Task,
 )
 from stitcherd.git.checkout import Checkouts
+from stitcherd.jobs.outputs import FileOutputs
 from stitcherd.jobs.runner import Runner
 from stitcherd.policy import ConcurrencyLimits
 from stitcherd.rails.compiled import CompiledRails
@@ -154,6 +155,7 @@ async def open_runner(tmp_path: Path) -> AsyncIterator[RunnerHarness]:
         unreached,
         {"agent": executor},
         Checkouts(state_dir),
+        FileOutputs(state_dir),
         "me",
         lambda: harness.limits,
         lambda name, reason: unreachable.append((name, reason)),

@@ -11,6 +11,7 @@ from shared.ids import now_ms
 from shared.models import Failure, JobStep, Phase
 from stitcherd.config.settings import RepositorySettings
 from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner, prepare_repository
+from stitcherd.jobs.outputs import FileOutputs
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import StepRecorder
 from stitcherd.processes import CannotStart, ExitStatus
@@ -89,7 +90,7 @@ async def prepare(
     started = await store.write(transitions.start, job.id, 1, "me", now_ms())
     assert started
     writes = DeferredWrites(store)
-    recorder = StepRecorder(store, writes, started[1], commands.root, 2**20, Redaction(()))
+    recorder = StepRecorder(store, writes, started[1], FileOutputs(commands.root), 2**20, Redaction(()))
     failure = None
     try:
         await prepare_repository(repository, commands, recorder, Phase.SETUP, 20.0)

@@ -15,6 +15,7 @@ from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.work_tree import commit_work_tree
 from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner
 from stitcherd.jobs.gate_runner import GateRunner
+from stitcherd.jobs.outputs import FileOutputs
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import StepRecorder
 from stitcherd.rails.load import parse_rails
@@ -60,7 +61,7 @@ class GateHarness:
         self._store = store
         self._job_id = job_id
         self._writes = DeferredWrites(store)
-        self._recorder = StepRecorder(store, self._writes, fence, state, 2**20, Redaction(()))
+        self._recorder = StepRecorder(store, self._writes, fence, FileOutputs(state), 2**20, Redaction(()))
         self.checkout = checkout
         self._repository = RepositorySettings.model_construct(pattern="*", clone=str(clone))
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.ids import now_ms
 from shared.models import JobEvent, JobStep, StepStatus, StepType, Usage
 from stitcherd.jobs import step_recorder
-from stitcherd.jobs.conversation import Conversation
+from stitcherd.jobs.conversation import find_conversation
 from stitcherd.jobs.logs import diff_path, log_path, prompts_path, raw_log_path
 from stitcherd.jobs.step_recorder import OUTPUT_EVENT_BYTES, RunningStep
 from stitcherd.store import interruptions, steps
@@ -74,8 +74,9 @@ async def test_prompts_are_redacted_and_kept_with_their_place_in_the_output(harn
         step.write(b"no\n")
         step.record_prompt("try again")
     paths = (path(harness.state, harness.job.id, 1, 1) for path in (log_path, prompts_path))
-    conversation = Conversation(*paths)
-    whole = b"".join(conversation.read(0, conversation.size))
+    conversation = await find_conversation(harness.outputs, *paths)
+    assert conversation is not None
+    whole = b"".join([part async for part in conversation.read(0, conversation.size)])
     assert whole == b"=== prompt ===\nuse [secret]\n\n=== output ===\nno\n=== prompt ===\ntry again\n\n"
 
 
