@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 POSTGRES_TESTS := tests/contract/test_store.py tests/contract/test_store_restarts.py tests/stitcherd/store \
   $(addprefix tests/stitcherd/jobs/test_,stored_outputs.py step_recorder.py) \
-  $(addprefix tests/e2e/test_,postgres.py workers.py jobs.py interrupted.py)
+  $(addprefix tests/e2e/test_,postgres.py store_copy.py workers.py jobs.py interrupted.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-postgres e2e faults test-openclaw test-agents check run bench pictures man image clean

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from shared import VERSION, locations
 from shared.environment_file import UnreadableEnvironment, read_environment
@@ -55,6 +56,8 @@ def main() -> int:
         directory = locations.config_dir(options.config)
         if options.command == "restore":
             return restore_backup(Path(options.file), directory)
+        if options.command == "store":
+            return copy_store(options.to, directory, dry_run=options.dry_run)
         set_variables(directory)
         settings = load_settings(directory, SUPPORTED_KINDS, is_worker=options.command == "worker")
         crash_points.arm(os.environ)
@@ -114,12 +117,28 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--check", action="store_true", help="validate both files and exit")
     parser.add_argument("--log-format", choices=FORMATS, default="text", help="the form of the log on stderr")
     parser.add_argument("--version", action="version", version=f"stitcherd {VERSION}")
-    commands = parser.add_subparsers(title="instead of a daemon", dest="command", metavar="{worker,restore}")
-    worker = commands.add_parser("worker", help="run jobs of a store in PostgreSQL, without listening for anything")
+    commands = parser.add_subparsers(title="instead of a daemon", dest="command", metavar="COMMAND")
+    worker = _add_command(commands, "worker", "run jobs of a store in PostgreSQL, without listening for anything")
     worker.add_argument("--config", metavar="DIR", default=argparse.SUPPRESS, help=config_help)
-    restore = commands.add_parser("restore", help="replace the database by a backup, while no daemon runs")
+    restore = _add_command(commands, "restore", "replace the database by a backup, while no daemon runs")
     restore.add_argument("file", metavar="FILE", help="what stitcher backup has written")
     restore.add_argument("--config", metavar="DIR", default=argparse.SUPPRESS, help=config_help)
+    store = _add_command(commands, "store", "copy all data to another database, while no daemon runs")
+    actions = store.add_subparsers(dest="action", metavar="copy", required=True)
+    copy = _add_command(actions, "copy", "copy the SQLite file and the logs to an empty PostgreSQL database")
+    copy.add_argument(
+        "--to", metavar="DSN", required=True, help="the connection string; PGPASSWORD may have a password"
+    )
+    copy.add_argument("--dry-run", action="store_true", help="say what would be copied, and write nothing")
+    copy.add_argument("--config", metavar="DIR", default=argparse.SUPPRESS, help=config_help)
+    return parser
+
+
+def _add_command(commands: Any, name: str, about: str) -> argparse.ArgumentParser:
+    """Return the parser of a new command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=about, description=f"{about[0].upper()}{about[1:]}."
+    )
     return parser
 
 
@@ -169,6 +188,16 @@ def check_files(path: Path, settings: Settings) -> int:
     passed = f"; {len(results)} cases of {tests.name} passed" if results else ""
     print(f"stitcherd.toml and rails.yaml are valid; the rails are {rails.revision}{passed}")
     return 0
+
+
+def copy_store(dsn: str, directory: Path, *, dry_run: bool) -> int:
+    """Copy the state of a configuration directory to a PostgreSQL database; return 0, or 1 if nothing was copied."""
+    try:
+        from stitcherd import store_copy  # noqa: PLC0415 (its driver is an extra)
+    except ModuleNotFoundError as error:
+        print(f"stitcherd: store copy needs {error.name}: install stitcher[postgres]", file=sys.stderr)
+        return 1
+    return store_copy.copy_store(dsn, directory, dry_run=dry_run)
 
 
 def restore_backup(file: Path, directory: Path) -> int:

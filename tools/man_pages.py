@@ -48,7 +48,11 @@ def client_page() -> str:
 def daemon_page() -> str:
     """Return stitcherd(1)."""
     parser = daemon_parser()
-    lines = [*_head(parser, "stitcher"), *_options("OPTIONS", parser, parser._actions)]
+    options = [action for action in parser._actions if not isinstance(action, _SubParsersAction)]
+    lines = [*_head(parser, "stitcher"), *_options("OPTIONS", parser, options), ".SH COMMANDS"]
+    shared = {word for action in options for word in action.option_strings}
+    for name, command in _subparsers(parser):
+        lines += _verb(f"stitcherd {name}", command, shared)
     codes = "0 after a clean stop, 1 if it could not run, 2 for settings or rails that are not valid."
     signals = (
         "SIGTERM and SIGINT let running jobs continue for daemon.grace, and end what is left; a second one ends them "

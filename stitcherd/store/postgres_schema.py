@@ -18,7 +18,7 @@ _PROPERTIES = (
 
 def create_or_migrate(db: PostgresDb) -> None:
     """Bring the tables to the newest version; raises NewerDatabase, UnusableDatabase, psycopg.Error."""
-    _refuse_unsuitable(db)
+    refuse_unsuitable(db)
     scripts = numbered_scripts("stitcherd.store.migrations_postgres")
     newest = scripts[-1][0]
     if _version(db) == newest:
@@ -44,7 +44,8 @@ def _version(db: PostgresDb) -> int:
         return 0
 
 
-def _refuse_unsuitable(db: PostgresDb) -> None:
+def refuse_unsuitable(db: PostgresDb) -> None:
+    """Raise UnusableDatabase where the server is too old, or orders texts in another way."""
     found = db.execute(_PROPERTIES).fetchone()
     if int(found["version"]) < 140_000:
         raise UnusableDatabase("the server is older than PostgreSQL 14")
