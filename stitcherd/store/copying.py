@@ -141,6 +141,8 @@ def copy_rows(source: sqlite3.Connection, db: PostgresDb, pieces: Pieces, report
             report(f"comparing {table.name}")
             if _read_table(db, table) != written[table.name]:
                 raise CannotCopy(f"the table {table.name} is not the same in both databases")
+        # Whoever ran jobs of the file runs no more, and its lease there had no end.
+        db.execute("UPDATE daemons SET gone = 1")
     return {name: contents.rows for name, contents in written.items()}
 
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec import structs
 
 from shared.ids import now_ms
 from shared.models import Result
-from stitcherd.store import copying, events, pieces, retention, transitions
+from stitcherd.store import copying, daemons, events, pieces, retention, transitions
 from stitcherd.store.copying import CannotCopy, Pieces, copy_rows, open_source, open_target
+from stitcherd.store.daemons import NewDaemon
 from stitcherd.store.db import Db
 from stitcherd.store.high_water import HighWaterMark
 from stitcherd.store.migrate import NewerDatabase, migrations
@@ -124,6 +126,24 @@ async def test_the_store_goes_on_where_the_file_ended(path: Path, dsn: str) -> N
             assert found["id"] == event + 1
     finally:
         await store.close()
+
+
+async def test_who_ran_jobs_of_the_file_is_gone(path: Path, dsn: str) -> None:
+    killed = NewDaemon(
+        id="killed", name="one", host="here", state_dir="/old", pid=1, role="daemon", version="0", workers=1
+    )
+    source = await open_sqlite(path)
+    job = await deliver(source, new_delivery(), new_job(actor="source:forge"))
+    await source.write(daemons.join, killed, None, now_ms())
+    await source.write(transitions.start, job.id, 1, killed.id, now_ms())
+    await source.close()
+    copy(path, dsn)
+    store = await open_postgres(dsn)
+    await store.write(daemons.join, structs.replace(killed, id="new", host="there", state_dir="/new"), 15_000, now_ms())
+    async with store.reading() as db:
+        left = await daemons.left_jobs(db, "new", "there", "one", 15_000)
+    await store.close()
+    assert [(each.id, each.owner) for each in left] == [(job.id, killed.id)]
 
 
 async def test_outputs_become_pieces(path: Path, dsn: str) -> None:
