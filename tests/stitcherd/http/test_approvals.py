@@ -284,7 +284,7 @@ async def test_a_job_that_is_not_approved_in_time_is_cancelled(
     async with guarded.state.store.reading() as db:
         _, request = await approvals.find_waiting(db, job_id)
     assert request.expires == "24h"
-    monkeypatch.setattr("stitcherd.jobs.approvals.now_ms", lambda: request.expires_at)
+    monkeypatch.setattr(guarded.state.approvals, "_now", lambda: request.expires_at)
     task = asyncio.create_task(guarded.state.approvals.expire_forever())
     try:
         job = await over(guarded, job_id)
