@@ -122,7 +122,7 @@ class Execution(Struct, frozen=True):
         found: dict[str, Part] = {"the queue's health": queue.keep_healthy}
         if isinstance(queue, Queue):
             return {**found, "the scheduler": partial(self.scheduler.run, queue.put)}
-        return {**found, "the recovery": partial(self.recovery.run, self.lease, queue.resume)}
+        return {**found, "the recovery": partial(self.recovery.run, self.lease, queue)}
 
     def lasting_parts(self) -> dict[str, Part]:
         """Return what goes on until the last job has ended, by name."""

@@ -1,4 +1,7 @@
-"""Recovers jobs whose owner is gone: resumes, requeues or concludes them."""
+"""Recovers jobs that nobody runs: resumes, requeues or concludes them.
+
+Their owner is gone, or it is this process, which lost them: the outcome of a commit was unknown, or a recovery failed.
+"""
 
 import asyncio
 import logging
@@ -17,6 +20,7 @@ from stitcherd.git.repairs import Repairs
 from stitcherd.jobs.lease import Lease
 from stitcherd.jobs.publisher import publication_retry
 from stitcherd.queue import MAX_PRIORITY, QueuedJob
+from stitcherd.queue.taking import TakingQueue
 from stitcherd.rails.approvals import commit_approval_request
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.store import daemons, interruptions, kept_commits, publications
@@ -71,15 +75,12 @@ class Recovery:
     async def recover(self, owner: str) -> list[QueuedJob]:
         """Take over, requeue or conclude every job that is left; return those that `owner` must resume."""
         taken_over: list[QueuedJob] = []
-        while True:
-            async with self._store.reading() as db:
-                left = await daemons.left_jobs(db, owner, self._host, self._name, self._lease)
-            if not left:
-                return taken_over
+        while left := await self._find_left(owner):
             taken_over += [(job.id, job.attempt, MAX_PRIORITY) for job in left if await self._recover(job, owner)]
+        return taken_over
 
-    async def run(self, lease: Lease, resume: Callable[[str, int], None]) -> None:
-        """Give up for gone whose lease is over, and recover what is left; for ever. `resume` resumes a job."""
+    async def run(self, lease: Lease, queue: TakingQueue) -> None:
+        """Give up for gone whose lease is over, and recover what they left, and what `queue` lost; for ever."""
         wait = LOOK_SECONDS
         while True:
             await asyncio.sleep(wait)
@@ -89,15 +90,38 @@ class Recovery:
                     left = await daemons.what_is_left(db, lease.owner, self._host, self._name, self._lease)
                 for name in await self._store.write(daemons.end_leases, now_ms()) if left.is_over else ():
                     log.warning("%s is gone: its lease is over", name)
-                is_due = lease.is_held and (left.is_over or left.has_jobs)
-                for job_id, attempt, _ in await self.recover(lease.owner) if is_due else ():
-                    resume(job_id, attempt)
+                if lease.is_held:
+                    owner, is_due = lease.owner, left.is_over or left.has_jobs
+                    found = await self._find_left(owner) if is_due else []
+                    for job in (*await self._find_lost(owner, queue), *found):
+                        if await self._try_to_recover(job, owner):
+                            queue.resume(job.id, job.attempt)
                 wait = min(max(LOOK_SECONDS, (left.next or 0) / 1000), LONGEST_SECONDS)
+
+    async def _find_left(self, owner: str) -> list[LeftJob]:
+        async with self._store.reading() as db:
+            return await daemons.left_jobs(db, owner, self._host, self._name, self._lease)
+
+    async def _find_lost(self, owner: str, queue: TakingQueue) -> list[LeftJob]:
+        """Return the jobs of `owner` that do not run here, and are not about to."""
+        async with queue.holding_takes() as known, self._store.reading() as db:
+            own = await daemons.own_jobs(db, owner, self._host, self._name)
+        return [job for job in own if job.id not in known]
+
+    async def _try_to_recover(self, left: LeftJob, owner: str) -> bool:
+        """Recover a job, or leave it to the next look where a bug prevents that: others are not to wait for it."""
+        try:
+            return await self._recover(left, owner)
+        except StorageUnavailable:
+            raise
+        except Exception:
+            log.exception("job %s cannot be recovered, through a bug in Stitcher", short_id(left.id))
+            return False
 
     async def _recover(self, left: LeftJob, owner: str) -> bool:
         """Recover a job; return whether it is to be resumed."""
         if not await self._store.write(interruptions.adopt, left.id, left.attempt, left.owner, owner):
-            return False  # another daemon was faster
+            return False  # another daemon was faster, or it has ended
         fence, ended = (left.attempt, owner), 0
         # Where the run may still go on at its executor, processes in the checkout are part of it.
         async with self._store.reading() as db:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -43,7 +43,9 @@ class TakingQueue:
         self._run = run
         self._changed = changed
         self._looking = asyncio.Lock()
+        self._taking = asyncio.Lock()
         self._resumed: deque[tuple[str, int]] = deque()
+        self._own: list[tuple[str, int]] = []  # from where they are taken or resumed until their run has ended
         storage = {"storage_class": TakingStorage, "dequeue": self._dequeue}
         self._huey = Huey(QUEUE_NAME, serializer=JsonSerializer(), results=False, **storage)
         self._task = self._huey.task(name="run")(self._run_message)
@@ -51,14 +53,22 @@ class TakingQueue:
 
     async def start(self, first: Iterable[QueuedJob] = ()) -> None:
         """Start the workers with the `first` jobs, which this process owns already, and what is queued."""
-        self._resumed.extend(job[:2] for job in first)
+        for job_id, attempt, _ in first:
+            self.resume(job_id, attempt)
         if self._workers:
             self._consumer.start()
 
     def resume(self, job_id: str, attempt: int) -> None:
         """Run a job that this process owns already, before any other."""
+        self._own.append((job_id, attempt))
         self._resumed.append((job_id, attempt))
         self._changed.set()
+
+    @contextlib.asynccontextmanager
+    async def holding_takes(self) -> AsyncIterator[frozenset[str]]:
+        """Let no job be taken meanwhile; yield the ids of all jobs that run here, or are about to."""
+        async with self._taking:
+            yield frozenset(job_id for job_id, _ in self._own)
 
     def put(self, _job_id: str, _attempt: int, _priority: int) -> None:
         """Look for a job now: one was queued."""
@@ -111,7 +121,10 @@ class TakingQueue:
 
     async def _look(self) -> tuple[str, int] | None:
         try:
-            return await self._take()
+            async with self._taking:
+                if (found := await self._take()) is not None:
+                    self._own.append(found)
+                return found
         except StorageUnavailable:  # the store logs it
             self._changed.clear()
         except Exception:
@@ -127,10 +140,10 @@ class TakingQueue:
     async def _run_job(self, job_id: str, attempt: int) -> None:
         try:
             await self._run(job_id, attempt)
-        except StorageUnavailable as error:  # it is ours in the store: it goes on once that answers
-            log.error("job %s cannot be run now: %s; trying again", job_id, error)  # noqa: TRY400 (no bug of ours)
-            await asyncio.sleep(LOOK_SECONDS)
-            self.resume(job_id, attempt)
+        except StorageUnavailable as error:
+            log.error("job %s cannot be run now: %s; it is recovered", job_id, error)  # noqa: TRY400 (no bug of ours)
+        finally:
+            self._own.remove((job_id, attempt))
 
 
 class TakingStorage(BaseStorage):  # type: ignore[misc]  # huey has no types

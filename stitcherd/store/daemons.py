@@ -37,6 +37,10 @@ _WHAT_IS_LEFT = (
     " EXISTS (SELECT 1 FROM daemons WHERE gone = 1) AS gone,"
     " (SELECT min(until) - database_ms() FROM daemons WHERE gone = 0) AS next"
 )
+_OWN = (
+    "SELECT id, attempt, owner, :host AS host, coalesce(worker, :name) AS name FROM jobs"
+    " WHERE status = 'RUNNING' AND owner = :owner ORDER BY key"
+)
 _CANCELLED = "SELECT id FROM jobs WHERE status = 'RUNNING' AND cancel_requested = 1 AND owner = ?"
 
 
@@ -54,7 +58,7 @@ class NewDaemon(Struct, frozen=True):
 
 
 class LeftJob(Struct, frozen=True):
-    """A running job whose owner is gone; the machine on which that was, and its name."""
+    """A running job to recover; the machine on which its owner was, and the owner's name."""
 
     id: str
     attempt: int
@@ -133,6 +137,12 @@ async def left_jobs(db: Reader, owner: str, host: str, name: str, lease: int) ->
     A job of which is not known who owned it counts as one of a process with this `host` and `name`.
     """
     found = await fetch_all(db, _LEFT, {"owner": owner, "host": host, "name": name, "lease": lease})
+    return [LeftJob(*row) for row in found]
+
+
+async def own_jobs(db: Reader, owner: str, host: str, name: str) -> list[LeftJob]:
+    """Return the running jobs of `owner`, which is on `host`; their name says where the checkout is."""
+    found = await fetch_all(db, _OWN, {"owner": owner, "host": host, "name": name})
     return [LeftJob(*row) for row in found]
 
 

@@ -101,13 +101,30 @@ async def test_a_look_that_fails_is_followed_by_others(
     await until(lambda: jobs.ran == [("a", 1)])
 
 
-async def test_a_job_that_cannot_be_read_now_is_run_again(
-    queue: TakingQueue, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stitcherd.queue.taking.LOOK_SECONDS", 0.01)
+async def test_a_job_is_known_until_its_run_has_ended(queue: TakingQueue, jobs: Jobs) -> None:
     jobs.faults.append(StorageUnavailable("away"))
-    jobs.next.append(("a", 1))
-    await queue.start()
+    jobs.next.extend((("a", 1), ("b", 1)))
+    await queue.start([("c", 1, 10)])
+    queue.resume("d", 1)
+    await until(lambda: len(jobs.ran) == 2)
+    async with queue.holding_takes() as known:
+        assert known == {job_id for job_id, _ in jobs.ran} | {each[0] for each in queue._resumed}
+    jobs.go.set()
+    await until(lambda: len(jobs.ran) == 3)
+    async with asyncio.timeout(20):
+        while True:
+            async with queue.holding_takes() as known:
+                if not known:
+                    return
+            await asyncio.sleep(0.01)
+
+
+async def test_nothing_is_taken_while_somebody_asks_what_is_known(queue: TakingQueue, jobs: Jobs) -> None:
+    async with queue.holding_takes() as known:
+        jobs.next.append(("a", 1))
+        await queue.start()
+        await asyncio.sleep(0.1)
+        assert (known, jobs.looks) == (frozenset(), 0)
     await until(lambda: jobs.ran == [("a", 1)])
 
 
