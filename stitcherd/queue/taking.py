@@ -139,7 +139,8 @@ class TakingQueue:
 
     async def _run_job(self, job_id: str, attempt: int) -> None:
         try:
-            await self._run(job_id, attempt)
+            if not self._consumer.stop_flag.is_set():  # else others recover what was taken while the queue was held
+                await self._run(job_id, attempt)
         except StorageUnavailable as error:
             log.error("job %s cannot be run now: %s; it is recovered", job_id, error)  # noqa: TRY400 (no bug of ours)
         finally:

@@ -19,13 +19,14 @@ class Jobs:
         self.looks = self.looking = 0
         self.ran: list[tuple[str, int]] = []
         self.go = asyncio.Event()
+        self.answer: asyncio.Event | None = None
         self.faults: list[Exception] = []
 
     async def take(self) -> tuple[str, int] | None:
         assert self.looking == 0, "two look at once"
         self.looks += 1
         self.looking += 1
-        await asyncio.sleep(0.001)
+        await (self.answer.wait() if self.answer else asyncio.sleep(0.001))
         self.looking -= 1
         if not self.next:
             return None
@@ -136,6 +137,19 @@ async def test_nothing_is_taken_any_more_once_it_is_held(queue: TakingQueue, job
     queue.put("a", 1, 5)
     await asyncio.sleep(0.1)
     assert (jobs.ran, len(jobs.next)) == ([], 1)
+
+
+async def test_what_is_taken_while_it_is_held_does_not_run(queue: TakingQueue, jobs: Jobs) -> None:
+    jobs.answer = asyncio.Event()
+    jobs.next.append(("a", 1))
+    await queue.start()
+    await until(lambda: jobs.looking == 1)
+    queue.hold()
+    jobs.answer.set()
+    await until(lambda: not jobs.next)
+    jobs.go.set()
+    await queue.stop()  # waits for the workers
+    assert jobs.ran == []
 
 
 async def test_without_workers_nothing_is_taken(jobs: Jobs) -> None:
