@@ -94,7 +94,7 @@ class Lease:
                 found = executors()
                 is_due = not self.is_held or age > seconds * RENEWED_AT or found != self._executors
                 if is_due and (renewing is None or renewing.done()):
-                    renewing = asyncio.create_task(self._renew(found, on_join))
+                    renewing = asyncio.create_task(self._try_to_renew(found, on_join))
                 await asyncio.sleep(min(LOOK_SECONDS, seconds / 12))
         finally:
             if renewing is not None:
@@ -104,6 +104,12 @@ class Lease:
         started = time.monotonic()
         await self._store.write(daemons.join, self._new, self.milliseconds if self.seconds else None, now_ms())
         self._renewed_at, self.is_held, self._executors = started, True, None
+
+    async def _try_to_renew(self, executors: Collection[str] | None, on_join: Callable[[str], None]) -> None:
+        try:
+            await self._renew(executors, on_join)
+        except Exception:  # `keep` goes on: if the lease is lost by this, it has to end the jobs
+            log.exception("the lease cannot be renewed, through a bug in Stitcher; trying again")
 
     async def _renew(self, executors: Collection[str] | None, on_join: Callable[[str], None]) -> None:
         """Renew the lease, or take it again where it is lost; where nothing can be stored, do neither."""

@@ -24,10 +24,13 @@ class Cut:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.is_cut = False
+        self.bugs: list[Exception] = []
 
     async def write(self, *args: Any, **kwargs: Any) -> Any:
         if self.is_cut:
             raise StorageUnavailable("cut off")
+        if self.bugs:
+            raise self.bugs.pop()
         return await self.store.write(*args, **kwargs)
 
 
@@ -101,6 +104,16 @@ async def test_jobs_are_ended_where_others_gave_it_up(harness: LeaseHarness) -> 
     await end(harness.cut.store, harness.lease.new)
     await until(lambda: harness.ended > 0)
     await until(lambda: harness.lease.is_held and harness.lease.owner != first)
+
+
+async def test_a_bug_that_prevents_a_renewal_is_logged(harness: LeaseHarness, caplog: pytest.LogCaptureFixture) -> None:
+    harness.cut.bugs = [RuntimeError("a bug")]
+    await until(lambda: "through a bug" in caplog.text)
+    assert "RuntimeError: a bug" in caplog.text
+    harness.reached = []
+    async with asyncio.timeout(20):
+        while [executors for _, executors in await harness.rows()] != [()]:  # noqa: ASYNC110 (it is in the store)
+            await asyncio.sleep(0.01)
 
 
 async def test_a_name_is_waited_for_as_long_as_a_lease(harness: LeaseHarness) -> None:
