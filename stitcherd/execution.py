@@ -188,6 +188,7 @@ def build_execution(
         host=lease.new.host,
         name=lease.new.name,
         lease=lease.milliseconds,
+        runs_jobs=daemon.workers > 0,
         end_run=partial(_end_run, executors),
     )
     return Execution(

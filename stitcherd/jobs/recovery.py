@@ -48,7 +48,7 @@ class Recovery:
 
     A job whose commit has arrived on its branch is completed, whatever its type says about interruptions; where that
     cannot be told, the job is queued with its commit. `find_rails` is that of `Runner`.
-    `end_run` ends a run that cannot be resumed, as its checkout is that of another process.
+    `end_run` ends a run that is not resumed: its checkout is that of another process, or this one runs no jobs.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Recovery:
         host: str = "",
         name: str = "",
         lease: int = 0,
+        runs_jobs: bool = True,
         end_run: EndRun = nothing_to_end,
     ) -> None:
         self._store = store
@@ -70,6 +71,7 @@ class Recovery:
         self._host = host
         self._name = name
         self._lease = lease
+        self._runs_jobs = runs_jobs
         self._end_run = end_run
 
     async def recover(self, owner: str) -> list[QueuedJob]:
@@ -130,7 +132,7 @@ class Recovery:
             ended = await processes.end_all(left.id, self._checkouts.directory(left.id))
         if await self._finish_publication(left.id, fence):
             return False
-        if left.name != self._name:  # its checkout is not here
+        if not self._runs_jobs or left.name != self._name:  # its checkout is not here
             if elsewhere is not None:
                 await self._end_run(elsewhere[0], elsewhere[1].reference)
         elif await self._store.write(interruptions.take_over, left.id, fence, now_ms()):

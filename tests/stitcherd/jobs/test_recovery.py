@@ -190,6 +190,20 @@ async def test_a_resumable_try_is_taken_over(store: Store, tmp_path: Path) -> No
     await store.write(steps.record_event, fence, "ai.tool_called", now_ms(), None, {})  # its runner may write
 
 
+async def test_a_run_is_ended_where_no_job_is_run(store: Store, tmp_path: Path) -> None:
+    job = await running(store, resumable=True, on_interrupt="retry")
+    ended: list[tuple[str, dict[str, str]]] = []
+
+    async def end_run(executor: str, reference: dict[str, str]) -> None:
+        ended.append((executor, reference))
+
+    recovery = Recovery(store, Checkouts(tmp_path), no_repository, no_rails, runs_jobs=False, end_run=end_run)
+    assert await recovery.recover("me") == []
+    assert ended == [(job.executor, {"key": "a session"})]
+    after = await get_detail(store, job)
+    assert (after.status, after.attempt) == (Status.QUEUED, 2)
+
+
 async def test_the_reference_of_a_session_does_not_make_a_try_resumable(store: Store, tmp_path: Path) -> None:
     job = await running(store, reference=True)
     assert await recover(store, Checkouts(tmp_path)) == []
