@@ -14,7 +14,6 @@ from shared.ids import new_id, now_ms
 from shared.models import RunnerJob
 from stitcherd.config.settings import DaemonSettings, Settings
 from stitcherd.executors import build_executors
-from stitcherd.executors.base import Executor
 from stitcherd.executors.health import HealthMonitor
 from stitcherd.forges.connections import ForgeConnections
 from stitcherd.git.checkout import Checkouts
@@ -189,7 +188,7 @@ def build_execution(
         name=lease.new.name,
         lease=lease.milliseconds,
         runs_jobs=daemon.workers > 0,
-        end_run=partial(_end_run, executors),
+        executors=executors,
     )
     return Execution(
         store, settings, lease, checkouts, outputs, health, current_limits, runner, recovery, scheduler, taker, queue
@@ -214,11 +213,6 @@ async def follow_rails(rails: LiveRails, store: Store) -> None:
         with suppress(StorageUnavailable):
             await rails.follow()
         await asyncio.sleep(COALESCE_SECONDS)
-
-
-async def _end_run(executors: dict[str, Executor], executor: str, reference: dict[str, str]) -> None:
-    if executor in executors:
-        await executors[executor].terminate(reference)
 
 
 async def _next_jobs(store: Store, limit: int) -> list[tuple[str, int, int]]:

@@ -5,7 +5,7 @@ Their owner is gone, or it is this process, which lost them: the outcome of a co
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -13,6 +13,7 @@ from shared.ids import now_ms, short_id
 from shared.models import Failure
 from stitcherd import processes
 from stitcherd.config.settings import RepositorySettings
+from stitcherd.executors.base import Executor
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkouts
 from stitcherd.git.mirror import Mirror
@@ -36,11 +37,10 @@ log = logging.getLogger(__name__)
 
 FindRepository = Callable[[str], RepositorySettings | None]  # by `owner/name`
 FindRails = Callable[[str], Awaitable[CompiledRails]]
-EndRun = Callable[[str, dict[str, str]], Awaitable[None]]  # at an executor, by a reference
 
 
-async def nothing_to_end(_executor: str, _reference: dict[str, str]) -> None:
-    """End no run: for a process whose executors start none outside of it."""
+class _NotToldError(Exception):
+    """It cannot be told whether a commit has arrived on its branch."""
 
 
 class Recovery:
@@ -48,7 +48,8 @@ class Recovery:
 
     A job whose commit has arrived on its branch is completed, whatever its type says about interruptions; where that
     cannot be told, the job is queued with its commit. `find_rails` is that of `Runner`.
-    `end_run` ends a run that is not resumed: its checkout is that of another process, or this one runs no jobs.
+    A run is ended that is not resumed, as its checkout is that of another process, or as this one runs no jobs. Who
+    lacks its executor, or cannot ask for a commit, first leaves the job to others.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Recovery:
         name: str = "",
         lease: int = 0,
         runs_jobs: bool = True,
-        end_run: EndRun = nothing_to_end,
+        executors: Mapping[str, Executor] | None = None,
     ) -> None:
         self._store = store
         self._checkouts = checkouts
@@ -72,14 +73,12 @@ class Recovery:
         self._name = name
         self._lease = lease
         self._runs_jobs = runs_jobs
-        self._end_run = end_run
+        self._executors = executors or {}
 
     async def recover(self, owner: str) -> list[QueuedJob]:
-        """Take over, requeue or conclude every job that is left; return those that `owner` must resume."""
-        taken_over: list[QueuedJob] = []
-        while left := await self._find_left(owner):
-            taken_over += [(job.id, job.attempt, MAX_PRIORITY) for job in left if await self._recover(job, owner)]
-        return taken_over
+        """Take over, requeue or conclude what is left, but not to others; return what `owner` must resume."""
+        left = await self._find_left(owner)
+        return [(job.id, job.attempt, MAX_PRIORITY) for job in left if await self._recover(job, owner)]
 
     async def run(self, lease: Lease, queue: TakingQueue) -> None:
         """Give up for gone whose lease is over, and recover what they left, and what `queue` lost; for ever."""
@@ -122,6 +121,8 @@ class Recovery:
 
     async def _recover(self, left: LeftJob, owner: str) -> bool:
         """Recover a job; return whether it is to be resumed."""
+        if not left.is_for_all and await self._is_for_others(left.id):
+            return False
         if not await self._store.write(interruptions.adopt, left.id, left.attempt, left.owner, owner):
             return False  # another daemon was faster, or it has ended
         fence, ended = (left.attempt, owner), 0
@@ -133,8 +134,8 @@ class Recovery:
         if await self._finish_publication(left.id, fence):
             return False
         if not self._runs_jobs or left.name != self._name:  # its checkout is not here
-            if elsewhere is not None:
-                await self._end_run(elsewhere[0], elsewhere[1].reference)
+            if elsewhere is not None and elsewhere[0] in self._executors:
+                await self._executors[elsewhere[0]].terminate(elsewhere[1].reference)
         elif await self._store.write(interruptions.take_over, left.id, fence, now_ms()):
             log.warning("job %s was running when the daemon stopped, and is resumed", short_id(left.id))
             return True
@@ -144,31 +145,50 @@ class Recovery:
         )
         return False
 
+    async def _is_for_others(self, job_id: str) -> bool:
+        """Say whether this process can neither end the run of a job nor ask for its commit, as others may."""
+        async with self._store.reading() as db:
+            elsewhere = await interruptions.find_resumable(db, job_id)
+            unfinished = await publications.find_unfinished(db, job_id)
+        if elsewhere is not None and elsewhere[0] not in self._executors:
+            return True
+        try:
+            if unfinished is not None:
+                await self._has_arrived(unfinished)
+        except _NotToldError:
+            return True
+        return False
+
     async def _finish_publication(self, job_id: str, fence: tuple[int, str]) -> bool:
         """Complete a job whose commit has arrived, or queue it with its commit; return False where neither was done."""
         async with self._store.reading() as db:
             unfinished = await publications.find_unfinished(db, job_id)
         if unfinished is None:
             return False
-        job, result = unfinished.job, unfinished.result
-        repository = self._find_repository(job.repository) if job.repository else None
-        if repository is None:
-            unknown = f"stitcherd.toml has no entry for {job.repository} any more"
-            await self._keep_commit(unfinished, fence, unknown)
-            return True
-        mirror, commit = self._checkouts.mirror(repository.clone), str(result.commit)
         try:
-            arrived = await Repairs(mirror).run(partial(_has_arrived, mirror, job.branch, commit))
-        except GitError as error:
+            arrived = await self._has_arrived(unfinished)
+        except _NotToldError as error:
             await self._keep_commit(unfinished, fence, str(error))
             return True
         if not arrived:
             await self._store.write(publications.abandon_publication, job_id, fence)
             return False
         log.warning("job %s was published when the daemon stopped, and is completed", short_id(job_id))
-        await self._store.write(publications.conclude_unfinished, job_id, fence, result, now_ms())
+        await self._store.write(publications.conclude_unfinished, job_id, fence, unfinished.result, now_ms())
         await self._checkouts.remove(job_id)
         return True
+
+    async def _has_arrived(self, unfinished: UnfinishedPublication) -> bool:
+        """Ask the repository whether a commit has arrived on its branch; raises _NotToldError."""
+        job = unfinished.job
+        repository = self._find_repository(job.repository) if job.repository else None
+        if repository is None:
+            raise _NotToldError(f"stitcherd.toml has no entry for {job.repository} any more")
+        mirror, commit = self._checkouts.mirror(repository.clone), str(unfinished.result.commit)
+        try:
+            return await Repairs(mirror).run(partial(_has_arrived, mirror, job.branch, commit))
+        except GitError as error:
+            raise _NotToldError(str(error)) from error
 
     async def _keep_commit(self, unfinished: UnfinishedPublication, fence: tuple[int, str], unknown: str) -> None:
         """Queue a job with its commit, to be pushed again, since nobody knows whether it has arrived.

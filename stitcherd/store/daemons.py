@@ -23,14 +23,17 @@ _DAEMON_ACTOR = "stitcherd"
 _LIVING = "{0}gone = 0 AND ({0}until IS NULL OR {0}until > database_ms())"
 _OVER = "gone = 0 AND until <= database_ms()"
 # On the machine of a process that is gone somebody can end what it left running, and may have its checkouts: until
-# another lease is over, only they recover its jobs, if there is anybody.
+# another lease is over, only they recover its jobs, if there is anybody. A job is for all when a further one is over:
+# until then who lacks the executor or the repository of a job may leave it to others.
 _LEFT = (
-    "SELECT j.id, j.attempt, j.owner, coalesce(d.host, :host) AS host,"
-    " coalesce(d.name, :name) AS name FROM jobs j LEFT JOIN daemons d ON d.id = j.owner"
+    "SELECT j.id, j.attempt, j.owner, coalesce(d.host, :host) AS host, coalesce(d.name, :name) AS name,"
+    " (d.id IS NULL OR d.until + 2 * :lease <= database_ms() OR NOT EXISTS (SELECT 1 FROM daemons p"
+    f" WHERE p.id <> :owner AND {_LIVING.format('p.')})) AS is_for_all"
+    " FROM jobs j LEFT JOIN daemons d ON d.id = j.owner"
     " WHERE j.status = 'RUNNING' AND coalesce(j.owner, '') <> :owner"
     " AND (d.id IS NULL OR (d.gone = 1 AND (d.host = :host OR d.until + :lease <= database_ms()"
     f" OR NOT EXISTS (SELECT 1 FROM daemons p WHERE p.host = d.host AND {_LIVING.format('p.')}))))"
-    " ORDER BY j.key LIMIT 64"
+    " ORDER BY j.key"
 )
 _WHAT_IS_LEFT = (
     f"SELECT EXISTS (SELECT 1 FROM daemons WHERE {_OVER}) AS over, EXISTS ({_LEFT}) AS jobs,"
@@ -38,7 +41,7 @@ _WHAT_IS_LEFT = (
     " (SELECT min(until) - database_ms() FROM daemons WHERE gone = 0) AS next"
 )
 _OWN = (
-    "SELECT id, attempt, owner, :host AS host, coalesce(worker, :name) AS name FROM jobs"
+    "SELECT id, attempt, owner, :host AS host, coalesce(worker, :name) AS name, 1 AS is_for_all FROM jobs"
     " WHERE status = 'RUNNING' AND owner = :owner ORDER BY key"
 )
 _CANCELLED = "SELECT id FROM jobs WHERE status = 'RUNNING' AND cancel_requested = 1 AND owner = ?"
@@ -58,13 +61,17 @@ class NewDaemon(Struct, frozen=True):
 
 
 class LeftJob(Struct, frozen=True):
-    """A running job to recover; the machine on which its owner was, and the owner's name."""
+    """A running job to recover; the machine on which its owner was, and the owner's name.
+
+    One that is not `is_for_all` may be left to others, if they can do more about it.
+    """
 
     id: str
     attempt: int
     owner: str | None
     host: str
     name: str
+    is_for_all: bool
 
 
 class Left(Struct, frozen=True):
@@ -132,18 +139,18 @@ async def what_is_left(db: Reader, owner: str, host: str, name: str, lease: int)
 
 
 async def left_jobs(db: Reader, owner: str, host: str, name: str, lease: int) -> list[LeftJob]:
-    """Return running jobs whose owner is gone and that `owner`, on `host`, may recover now, the first 64.
+    """Return running jobs whose owner is gone and that `owner`, on `host`, may recover now.
 
     A job of which is not known who owned it counts as one of a process with this `host` and `name`.
     """
     found = await fetch_all(db, _LEFT, {"owner": owner, "host": host, "name": name, "lease": lease})
-    return [LeftJob(*row) for row in found]
+    return [_left_job(row) for row in found]
 
 
 async def own_jobs(db: Reader, owner: str, host: str, name: str) -> list[LeftJob]:
     """Return the running jobs of `owner`, which is on `host`; their name says where the checkout is."""
     found = await fetch_all(db, _OWN, {"owner": owner, "host": host, "name": name})
-    return [LeftJob(*row) for row in found]
+    return [_left_job(row) for row in found]
 
 
 async def cancelled_jobs(db: Reader, owner: str) -> list[str]:
@@ -174,6 +181,10 @@ async def clock(db: Reader) -> int:
     """Return the time of the database in milliseconds."""
     [row] = await fetch_all(db, "SELECT database_ms() AS now", [])
     return int(row["now"])
+
+
+def _left_job(row: Row) -> LeftJob:
+    return LeftJob(row["id"], row["attempt"], row["owner"], row["host"], row["name"], bool(row["is_for_all"]))
 
 
 def _place(new: NewDaemon) -> list[object]:

@@ -20,6 +20,7 @@ from stitcherd.processes.tree import find_job_processes
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.store import interruptions, jobs, retries, steps, transitions
 from stitcherd.store.store import Store
+from tests.stitcherd.jobs.runner_harness import ScriptedExecutor
 from tests.stitcherd.store.factories import new_job
 from tests.stores import open_store
 
@@ -192,14 +193,11 @@ async def test_a_resumable_try_is_taken_over(store: Store, tmp_path: Path) -> No
 
 async def test_a_run_is_ended_where_no_job_is_run(store: Store, tmp_path: Path) -> None:
     job = await running(store, resumable=True, on_interrupt="retry")
-    ended: list[tuple[str, dict[str, str]]] = []
-
-    async def end_run(executor: str, reference: dict[str, str]) -> None:
-        ended.append((executor, reference))
-
-    recovery = Recovery(store, Checkouts(tmp_path), no_repository, no_rails, runs_jobs=False, end_run=end_run)
+    executor = ScriptedExecutor()
+    executors = {job.executor: executor}
+    recovery = Recovery(store, Checkouts(tmp_path), no_repository, no_rails, runs_jobs=False, executors=executors)
     assert await recovery.recover("me") == []
-    assert ended == [(job.executor, {"key": "a session"})]
+    assert executor.terminated == [{"key": "a session"}]
     after = await get_detail(store, job)
     assert (after.status, after.attempt) == (Status.QUEUED, 2)
 

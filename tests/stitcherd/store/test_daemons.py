@@ -102,7 +102,7 @@ async def test_a_process_with_the_same_state_directory_was_started_again(store: 
     job = await run_job(store, before)
     after = await join(store)
     assert await living(store) == ["one"]
-    assert await left(store, after) == [LeftJob(job.id, 1, before.id, "here", "one")]
+    assert await left(store, after) == [LeftJob(job.id, 1, before.id, "here", "one", is_for_all=True)]
 
 
 async def test_a_name_is_that_of_one_process(store: Store) -> None:
@@ -120,14 +120,16 @@ async def test_what_is_left_is_for_those_on_the_same_machine_first(store: Store)
     assert await left(store, far) == []
     await end(store, gone)
     assert await left(store, far) == []
-    found = [LeftJob(job.id, 1, gone.id, "there", "one")]
-    assert await left(store, near) == found
+    found = LeftJob(job.id, 1, gone.id, "there", "one", is_for_all=False)
+    assert await left(store, near) == [found]
     await end(store, near)
-    assert await left(store, far) == found, "nobody is there"
+    assert await left(store, far) == [replace(found, is_for_all=True)], "nobody is there"
     await join(store, "again", host="there")
     assert await left(store, far) == []
     await store.write(lambda db: db.execute("UPDATE daemons SET until = until - ? WHERE gone = 1", (LEASE,)))
-    assert await left(store, far) == found, "another lease is over"
+    assert await left(store, far) == [found], "another lease is over"
+    await store.write(lambda db: db.execute("UPDATE daemons SET until = until - ? WHERE gone = 1", (LEASE,)))
+    assert await left(store, far) == [replace(found, is_for_all=True)], "and a further one"
 
 
 async def test_a_job_is_adopted_once(store: Store) -> None:
