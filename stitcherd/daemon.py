@@ -87,7 +87,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         evaluator = Evaluator(settings, accounts.ids, forges.can_push, permissions.known, accounts.own)
         rule = Reevaluator(store, rails, evaluator, permissions).rule
         execution = build_execution(store, settings, rails, forges, lease, rule)
-        await stack.enter_async_context(running_parts(supervision, execution.lasting_parts()))
+        await stack.enter_async_context(running_parts(supervision, execution.lasting_parts))
         taken_over = await execution.recovery.recover(lease.owner)
         queue, runner = execution.queue, execution.runner
         approvals = Approvals(store, rails, evaluator, queue.put_job, permissions)
@@ -137,7 +137,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         ):
             await stack.enter_async_context(part)
         parts: dict[str, Part] = {
-            **execution.parts(),
+            **execution.parts,
             **(_parts_beside_others(state) if settings.store.is_shared else {}),
             "retention": partial(run_retention_of_files, store, settings, execution.checkouts),
             "the watch of the rails": partial(

@@ -100,45 +100,19 @@ async def take_lease(store: Store, settings: Settings, role: str) -> Lease:
 
 
 class Execution(Struct, frozen=True):
-    """What runs jobs."""
+    """What runs jobs.
 
-    store: Store
-    settings: Settings
-    lease: Lease
+    `parts` go on until the process stops, `lasting_parts` until the last job has ended; by name.
+    """
+
     checkouts: Checkouts
     outputs: Outputs
     health: HealthMonitor
-    current_limits: Callable[[], ConcurrencyLimits]
     runner: Runner
     recovery: Recovery
-    scheduler: Scheduler
-    taker: Taker
     queue: Queue | TakingQueue
-
-    def parts(self) -> dict[str, Part]:
-        """Return what goes on until the process stops, by name."""
-        queue = self.queue
-        found: dict[str, Part] = {"the queue's health": queue.keep_healthy}
-        if isinstance(queue, Queue):
-            return {**found, "the scheduler": partial(self.scheduler.run, queue.put)}
-        return {**found, "the recovery": partial(self.recovery.run, self.lease, queue)}
-
-    def lasting_parts(self) -> dict[str, Part]:
-        """Return what goes on until the last job has ended, by name."""
-        if self.lease.seconds is None:
-            return {}
-        return {
-            "the lease": partial(self.lease.keep, self._reached, self.runner.abandon, self._rejoin),
-            "the cancels": self.taker.follow_cancels,
-        }
-
-    def _reached(self) -> list[str] | None:
-        if self.settings.daemon.workers == 0:
-            return []
-        return self.health.healthy() if self.health.is_checked else None
-
-    def _rejoin(self, owner: str) -> None:
-        self.runner.owner = owner
+    parts: dict[str, Part]
+    lasting_parts: dict[str, Part]
 
 
 def build_execution(
@@ -170,15 +144,6 @@ def build_execution(
         forges.minted_secrets,
         forges.find_head,
     )
-    scheduler = Scheduler(store, runner.run, current_limits, daemon.workers)
-    taker = Taker(store, runner, lease, health.healthy, current_limits)
-    queue: Queue | TakingQueue
-    if settings.store.is_shared:
-        queue = TakingQueue(daemon.workers, taker.take, taker.run, store.job_changes())
-    else:
-        queue = Queue(
-            Path(daemon.state_dir) / "queue.db", daemon.workers, scheduler.run_job, partial(_next_jobs, store)
-        )
     recovery = Recovery(
         store,
         checkouts,
@@ -190,9 +155,19 @@ def build_execution(
         runs_jobs=daemon.workers > 0,
         executors=executors,
     )
-    return Execution(
-        store, settings, lease, checkouts, outputs, health, current_limits, runner, recovery, scheduler, taker, queue
-    )
+    queue: Queue | TakingQueue
+    if settings.store.is_shared:
+        taker = Taker(store, runner, lease, health.healthy, current_limits)
+        queue = TakingQueue(daemon.workers, taker.take, taker.run, store.job_changes())
+        parts: dict[str, Part] = {"the recovery": partial(recovery.run, lease, queue)}
+        keep = partial(lease.keep, partial(_reached, daemon, health), runner.abandon, partial(_rejoin, runner))
+        lasting: dict[str, Part] = {"the lease": keep, "the cancels": taker.follow_cancels}
+    else:
+        scheduler, path = Scheduler(store, runner.run, current_limits, daemon.workers), state / "queue.db"
+        queue = Queue(path, daemon.workers, scheduler.run_job, partial(_next_jobs, store))
+        parts, lasting = {"the scheduler": partial(scheduler.run, queue.put)}, {}
+    parts["the queue's health"] = queue.keep_healthy
+    return Execution(checkouts, outputs, health, runner, recovery, queue, parts, lasting)
 
 
 async def has_earlier_daemon(store: Store, lease: Lease) -> bool:
@@ -213,6 +188,17 @@ async def follow_rails(rails: LiveRails, store: Store) -> None:
         with suppress(StorageUnavailable):
             await rails.follow()
         await asyncio.sleep(COALESCE_SECONDS)
+
+
+def _reached(daemon: DaemonSettings, health: HealthMonitor) -> list[str] | None:
+    """Return the executors that can be reached, None while that is not known; none where no jobs are run."""
+    if daemon.workers == 0:
+        return []
+    return health.healthy() if health.is_checked else None
+
+
+def _rejoin(runner: Runner, owner: str) -> None:
+    runner.owner = owner
 
 
 async def _next_jobs(store: Store, limit: int) -> list[tuple[str, int, int]]:

@@ -46,7 +46,7 @@ async def serve_worker(directory: Path, settings: Settings) -> None:
         for warning in settings.warnings:
             log.warning("%s", warning)
         execution = build_execution(store, settings, rails, forges, lease, _leave_to_the_leader)
-        await stack.enter_async_context(running_parts(supervision, execution.lasting_parts()))
+        await stack.enter_async_context(running_parts(supervision, execution.lasting_parts))
         await stack.enter_async_context(execution.health.running())
         await execution.health.wait_until_checked()
         await execution.queue.start(await execution.recovery.recover(lease.owner))
@@ -59,7 +59,7 @@ async def serve_worker(directory: Path, settings: Settings) -> None:
             await stack.enter_async_context(part)
         log.info("worker %s takes jobs, %d at a time", settings.daemon.name, settings.daemon.workers)
         parts: dict[str, Part] = {
-            **execution.parts(),
+            **execution.parts,
             "retention": partial(run_retention_of_files, store, settings, execution.checkouts),
             "the rails": partial(follow_rails, rails, store),
             "the memory's management": manage_memory,
