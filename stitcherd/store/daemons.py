@@ -90,7 +90,7 @@ def join(db: Db, new: NewDaemon, lease: int | None, now: int) -> None:
     """Add a process, with a lease (ms) from now on, or without an end where no other can use the database.
 
     An earlier process with the same state directory is gone: the caller has the lock on it. Without a lease, all are.
-    The name says where the checkout of a job is: raises NameTaken if another process has it.
+    The name says where the checkout of a job is: raises NameTaken if another process has it, whose lease is not over.
     """
     earlier, values = ("gone = 0", []) if lease is None else ("gone = 0 AND host = ? AND state_dir = ?", _place(new))
     _end(db, earlier, values, STARTED_AGAIN, now, told=lease is not None)
@@ -98,6 +98,8 @@ def join(db: Db, new: NewDaemon, lease: int | None, now: int) -> None:
     if other is not None:
         where = f"on {other['host']}, pid {other['pid']}, state directory {other['state_dir']}"
         raise NameTaken(f"another {other['role']} is named {new.name} ({where}): set daemon.name in stitcherd.toml")
+    if lease is not None:  # nobody else may be there to do it
+        end_leases(db, now)
     row = {**msgspec.to_builtins(new), "started_at": now, "lease": lease, "executors": None}
     db.execute(
         "INSERT INTO daemons (id, name, host, state_dir, pid, role, version, started_at, until, executors, workers)"

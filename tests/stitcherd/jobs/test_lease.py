@@ -124,6 +124,15 @@ async def test_a_name_is_waited_for_as_long_as_a_lease(harness: LeaseHarness) ->
     await other.join()
 
 
+async def test_a_name_is_free_again_when_the_only_process_was_killed(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "stitcher.db")
+    await Lease(store, process(), 0.2).join()
+    elsewhere = Lease(store, process(host="elsewhere"), 0.2)
+    await elsewhere.join()
+    assert elsewhere.is_held
+    await store.close()
+
+
 async def test_a_lease_without_an_end_is_never_over(tmp_path: Path) -> None:
     store = await open_store(tmp_path / "other.db")
     lease = Lease(store, process(), None)

@@ -113,6 +113,13 @@ async def test_a_name_is_that_of_one_process(store: Store) -> None:
     await join(store, state_dir="/elsewhere")
 
 
+async def test_a_name_is_free_once_the_lease_is_over_though_nobody_was_there_to_end_it(store: Store) -> None:
+    await join(store, lease=-1)
+    await join(store, host="elsewhere")
+    assert await living(store) == ["one"]
+    assert [type_ for type_, _ in await told(store)] == ["daemon.joined", "daemon.gone", "daemon.joined"]
+
+
 async def test_what_is_left_is_for_those_on_the_same_machine_first(store: Store) -> None:
     gone = await join(store, host="there")
     job = await run_job(store, gone)
