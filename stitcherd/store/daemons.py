@@ -44,6 +44,10 @@ _OWN = (
     "SELECT id, attempt, owner, :host AS host, coalesce(worker, :name) AS name, 1 AS is_for_all FROM jobs"
     " WHERE status = 'RUNNING' AND owner = :owner ORDER BY key"
 )
+# Of a job that an earlier version ran, whose stores had one daemon, that daemon has the checkout.
+_UNNAMED = (
+    "UPDATE jobs SET worker = ? WHERE status IN ('PENDING', 'QUEUED', 'RUNNING') AND tries_used > 0 AND worker IS NULL"
+)
 _CANCELLED = "SELECT id FROM jobs WHERE status = 'RUNNING' AND cancel_requested = 1 AND owner = ?"
 
 
@@ -107,6 +111,8 @@ def join(db: Db, new: NewDaemon, lease: int | None, now: int) -> None:
         " :executors, :workers)",
         row,
     )
+    if new.role == "daemon":
+        db.execute(_UNNAMED, (new.name,))
     if lease is not None:
         payload = {name: row[name] for name in ("id", "name", "host", "role", "version", "workers")}
         add_events(db, new_event("daemon.joined", actor=_DAEMON_ACTOR, now=now, payload=payload))

@@ -106,6 +106,48 @@ async def test_what_nobody_can_run_is_held_with_the_reason(store: Store) -> None
     job = await add(store)
 
     async def hold() -> str | None:
+@pytest.mark.usefixtures("in_force")
+async def test_a_job_is_taken_at_once_behind_many_that_a_limit_holds(store: Store) -> None:
+    lease = Lease(store, process(), 600.0)
+    await lease.join()
+    running = limits(per_repo=1)
+    taker = Taker(store, SimpleNamespace(), lease, lambda: ["agent"], lambda: running)  # type: ignore[arg-type]
+    first = await add(store, repository="acme/roof")
+    for _ in range(2 * taking.LOOKED_AT):
+        await add(store, repository="acme/roof")
+    last = await add(store, repository="acme/cellar")
+    assert await taker.take() == (first, 1)
+    assert await taker.take() == (last, 1)
+    assert await taker.take() is None
+
+
+@pytest.mark.usefixtures("in_force")
+async def test_a_limit_that_holds_all_is_not_stored_for_all_at_once(store: Store) -> None:
+    one = await join(store)
+    jobs = [await add(store) for _ in range(taking.LOOKED_AT + 2)]
+    assert await take(store, one.id, running=limits(total=1))
+    assert await take(store, one.id, running=limits(total=1)) is None
+    assert await held(store, jobs[-1]) is None
+
+
+@pytest.mark.usefixtures("in_force")
+async def test_a_commit_of_an_earlier_version_is_for_the_first_daemon(store: Store) -> None:
+    job = await add(store)
+    await store.write(lambda db: db.execute("UPDATE jobs SET tries_used = 1, worker = NULL WHERE id = ?", (job,)))
+    worker = await join(store, "worker")
+    daemon = await join(store, "daemon", role="daemon")
+    later = await join(store, "later", role="daemon")
+    for one in (worker, daemon, later):
+        await store.write(daemons.beat, one.id, 600_000, ["agent"])
+    async with store.reading() as db:
+        assert not await taking.out_of_reach(db)
+    assert await take(store, worker.id) is None
+    assert await take(store, later.id) is None
+    taken = await take(store, daemon.id)
+    assert taken is not None
+    assert taken.job.id == job
+
+
         async with store.reading() as db:
             found = await taking.out_of_reach(db)
         if found:
