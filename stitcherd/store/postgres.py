@@ -12,7 +12,14 @@ import psycopg
 
 from stitcherd.errors import Refusal
 from stitcherd.store.db import Reader
-from stitcherd.store.postgres_connections import NETWORK, PostgresReader, connect_reader, is_storage_fault, unavailable
+from stitcherd.store.postgres_connections import (
+    KEEPALIVES,
+    NETWORK,
+    PostgresReader,
+    connect_reader,
+    is_storage_fault,
+    unavailable,
+)
 from stitcherd.store.postgres_engine import PostgresEngine
 from stitcherd.store.postgres_leader import lead
 from stitcherd.store.postgres_schema import CHANNEL, JOBS
@@ -130,6 +137,7 @@ async def _listen(dsn: str, engine: PostgresEngine, commits: Commits) -> None:
     while True:
         with contextlib.suppress(psycopg.Error):
             async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, **NETWORK) as connection:
+                await connection.execute(KEEPALIVES, prepare=False)
                 await connection.execute(f"LISTEN {CHANNEL}".encode())
                 if is_lost:  # what was committed meanwhile
                     commits.announce()

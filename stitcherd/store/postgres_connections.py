@@ -27,14 +27,17 @@ NETWORK: dict[str, Any] = {  # a server that cannot be reached any more is given
     "tcp_user_timeout": 10_000,
     "application_name": "stitcherd",
 }
+KEEPALIVES = (  # the server gives up a client that cannot be reached any more, and with it what that has locked
+    b"SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3"
+)
 WRITER_RULES = (
     b"SET synchronous_commit = on; SET default_transaction_isolation = 'read committed';"
-    b" SET idle_in_transaction_session_timeout = '5s'; SET statement_timeout = '10s'; SET lock_timeout = '2s';"
-    b" SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3"
+    b" SET idle_in_transaction_session_timeout = '5s'; SET statement_timeout = '10s'; SET lock_timeout = '2s'; "
+    + KEEPALIVES
 )
 READER_RULES = (
     b"SET default_transaction_isolation = 'repeatable read'; SET default_transaction_read_only = on;"
-    b" SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '10min'"
+    b" SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '10min'; " + KEEPALIVES
 )
 STATEMENTS_PREPARED = 500  # on each connection
 _RAISE_KEY = "UPDATE highest_keys SET seq = seq + ? WHERE name = ? RETURNING seq"

@@ -1,6 +1,7 @@
 """The leader of the processes that share a PostgreSQL database: the one that has a lock, for as long as its connection.
 
-For a moment there may be two, until the earlier one notices that its connection is lost: the work must bear that.
+For a moment there may be two, until the earlier one notices that its connection is lost: the work must bear that. One
+that is stopped or cut off loses the lock.
 """
 
 import asyncio
@@ -9,11 +10,12 @@ import logging
 
 import psycopg
 
-from stitcherd.store.postgres_connections import NETWORK
+from stitcherd.store.postgres_connections import KEEPALIVES, NETWORK
+from stitcherd.store.postgres_schema import LEADER_LOCK
 from stitcherd.store.store import Work
 
-LEADER_LOCK = 0x5374697463686501  # an advisory lock
 LOOK_SECONDS = 2.0  # between two looks whether the connection is still there
+IDLE_SECONDS = 10  # without such a look, after which the server gives the lock to another
 CONNECT_AGAIN_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,8 @@ async def lead(dsn: str, work: Work) -> None:
     while True:
         with contextlib.suppress(psycopg.Error):
             async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, **NETWORK) as connection:
+                await connection.execute(KEEPALIVES, prepare=False)
+                await connection.execute(f"SET idle_session_timeout = '{IDLE_SECONDS}s'".encode(), prepare=False)
                 await connection.execute("SELECT pg_advisory_lock(%s)", [LEADER_LOCK], prepare=False)
                 await _work_while_connected(connection, work)
         await asyncio.sleep(CONNECT_AGAIN_SECONDS)

@@ -7,6 +7,8 @@ from stitcherd.store.migrate import NewerDatabase, log_step, numbered_scripts
 from stitcherd.store.postgres_connections import PostgresDb
 
 WRITER_LOCK = 0x5374697463686572  # "Stitcher": the advisory lock of whoever writes
+LEADER_LOCK = 0x5374697463686501  # of the leader; a daemon from before SHARED_SINCE has it for as long as it runs
+SHARED_SINCE = 7  # the version of the tables since which several processes may use them
 CHANNEL = "stitcher"  # of the notifications of commits
 JOBS = "jobs"  # what those say that change what jobs may run
 COLLATIONS = {"C", "POSIX", "C.UTF-8", "C.utf8"}
@@ -28,6 +30,8 @@ def create_or_migrate(db: PostgresDb) -> None:
         version = _version(db)  # another daemon may have been faster
         if version > newest:
             raise NewerDatabase(version, newest)
+        if version < SHARED_SINCE and not db.execute(f"SELECT pg_try_advisory_xact_lock({LEADER_LOCK})").fetchone()[0]:
+            raise UnusableDatabase("a daemon of an earlier version still uses the database: stop it first")
         for number, script in scripts:
             if number > version:
                 log_step(version, number, newest)

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from stitcherd.errors import Refusal
+from stitcherd.store import postgres_leader
 from stitcherd.store.db import Db
 from stitcherd.store.errors import StorageUnavailable, UnusableDatabase
 from stitcherd.store.events import newest_event
@@ -213,6 +214,43 @@ async def test_an_empty_database_gets_its_tables_and_a_newer_one_is_refused(
     admin.execute("UPDATE schema_version SET version = 999")
     with pytest.raises(Exception, match="the database has version 999"):
         PostgresEngine(dsn)
+
+
+async def test_a_leader_that_is_stopped_is_replaced(store: Store, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_leader, "IDLE_SECONDS", 1)
+    monkeypatch.setattr(postgres_leader, "LOOK_SECONDS", 3600.0)  # it says no more that it is there
+    other = await open_postgres(dsn)
+    leading: asyncio.Queue[str] = asyncio.Queue()
+
+    async def work(name: str) -> None:
+        leading.put_nowait(name)
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(20):
+        first = asyncio.create_task(store.lead(lambda: work("first")))
+        assert await leading.get() == "first"
+        second = asyncio.create_task(other.lead(lambda: work("second")))
+        assert await leading.get() == "second"
+    for task in (first, second):
+        task.cancel()
+    await asyncio.wait({first, second})
+    await other.close()
+
+
+def test_the_tables_are_not_changed_under_a_daemon_of_an_earlier_version(
+    dsn: str, admin: psycopg.Connection[Any]
+) -> None:
+    admin.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    number, first = numbered_scripts("stitcherd.store.migrations_postgres")[0]
+    admin.execute(first.encode(), prepare=False)
+    admin.execute("UPDATE schema_version SET version = %s", [number])
+    with psycopg.connect(dsn, autocommit=True) as earlier:
+        earlier.execute("SELECT pg_advisory_lock(%s)", [0x5374697463686501])  # as it was then
+        with pytest.raises(UnusableDatabase, match="earlier version"):
+            PostgresEngine(dsn)
+    PostgresEngine(dsn).close()
+    [newest] = admin.execute("SELECT version FROM schema_version").fetchall()
+    assert newest == (len(migrations()),)
 
 
 async def test_a_database_with_another_order_of_texts_is_refused(admin: psycopg.Connection[Any], dsn: str) -> None:
