@@ -49,9 +49,16 @@ async def keep_queue(
 
 
 async def _rule(store: Store, digest: str, rule: Callable[[RunnerJob], Awaitable[Ruling | Undecided | None]]) -> None:
-    async with store.reading() as db:
-        found = [await jobs.get_job(db, job_id, None) for job_id in await taking.otherwise_decided(db, digest)]
-    for job in found:
-        ruling = await rule(job)
-        if ruling is not None:
-            await store.write(taking.rule_queued, job.id, ruling, now_ms())
+    """Decide each job once that is queued: those that stay undecided do not keep the others waiting."""
+    last = 0
+    while True:
+        async with store.reading() as db:
+            places = await taking.otherwise_decided(db, digest, last)
+            found = [await jobs.get_job(db, job_id, None) for _, job_id in places]
+        if not found:
+            return
+        last, _ = places[-1]
+        for job in found:
+            ruling = await rule(job)
+            if ruling is not None:
+                await store.write(taking.rule_queued, job.id, ruling, now_ms())

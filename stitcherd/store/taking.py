@@ -27,9 +27,12 @@ _ANY = (
     " AND status = 'QUEUED' AND coalesce(held_until, 0) <= ? AND executor IN ({marks})) AS found"
 )
 _OTHERWISE_DECIDED = (
-    "SELECT id FROM jobs WHERE status = 'QUEUED' AND coalesce(decided_under, '') <> ? ORDER BY key LIMIT ?"
+    "SELECT key, id FROM jobs WHERE status = 'QUEUED' AND coalesce(decided_under, '') <> ? AND key > ?"
+    " ORDER BY key LIMIT ?"
 )
 # A process tells with its first renewal what it reaches, so until then nobody can say that something is out of reach.
+# What is reached by somebody is found once, not for each job.
+_REACHES = "SELECT {what} FROM daemons d, json_each(d.executors) e WHERE d.gone = 0"
 _OUT_OF_REACH = (
     "SELECT j.* FROM jobs j INDEXED BY jobs_next WHERE j.status = 'QUEUED' AND j.held IS NULL"
     " AND NOT EXISTS (SELECT 1 FROM daemons d WHERE d.gone = 0 AND (d.executors IS NULL"
@@ -77,9 +80,13 @@ async def may_take(db: Reader, executors: Collection[str], now: int) -> bool:
     return bool(row["found"])
 
 
-async def otherwise_decided(db: Reader, rails_digest: str) -> list[str]:
-    """Return queued jobs that were last decided under other rails than those in force, the oldest RULED_AT_ONCE."""
-    return [row["id"] for row in await fetch_all(db, _OTHERWISE_DECIDED, [rails_digest, RULED_AT_ONCE])]
+async def otherwise_decided(db: Reader, rails_digest: str, after: int) -> list[tuple[int, str]]:
+    """Return (key, id) of queued jobs that were last decided under other rails than those in force.
+
+    They are the oldest RULED_AT_ONCE whose key is greater than `after`.
+    """
+    found = await fetch_all(db, _OTHERWISE_DECIDED, [rails_digest, after, RULED_AT_ONCE])
+    return [(row["key"], row["id"]) for row in found]
 
 
 def rule_queued(db: Db, job_id: str, ruling: Ruling | Undecided, now: int) -> None:

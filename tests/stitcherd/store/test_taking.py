@@ -166,8 +166,10 @@ async def test_a_commit_of_an_earlier_version_is_for_the_first_daemon(store: Sto
 async def test_a_job_is_found_again_that_was_decided_under_other_rails(store: Store) -> None:
     job = await add(store)
     async with store.reading() as db:
-        assert await taking.otherwise_decided(db, DIGEST) == []
-        assert await taking.otherwise_decided(db, "newer") == [job]
+        assert await taking.otherwise_decided(db, DIGEST, 0) == []
+        [(key, found)] = await taking.otherwise_decided(db, "newer", 0)
+        assert found == job
+        assert await taking.otherwise_decided(db, "newer", key) == []
     version = (await store.write(lambda db: transitions.find_job_row(db, job)))["version"]
     await store.write(taking.rule_queued, job, Undecided(version + 1, "newer", "not yet"), now_ms())
     assert await held(store, job) is None, "it has changed since"
