@@ -35,9 +35,9 @@ _OTHERWISE_DECIDED = (
 _REACHES = "SELECT {what} FROM daemons d, json_each(d.executors) e WHERE d.gone = 0"
 _OUT_OF_REACH = (
     "SELECT j.* FROM jobs j INDEXED BY jobs_next WHERE j.status = 'QUEUED' AND j.held IS NULL"
-    " AND NOT EXISTS (SELECT 1 FROM daemons d WHERE d.gone = 0 AND (d.executors IS NULL"
-    " OR ((j.tries_used = 0 OR j.worker = d.name)"
-    " AND EXISTS (SELECT 1 FROM json_each(d.executors) e WHERE e.value = j.executor))))"
+    f" AND (j.executor NOT IN ({_REACHES.format(what='e.value')}) OR (j.tries_used > 0"
+    f" AND NOT EXISTS ({_REACHES.format(what=1)} AND d.name = j.worker AND e.value = j.executor)))"
+    " AND NOT EXISTS (SELECT 1 FROM daemons WHERE gone = 0 AND executors IS NULL)"
     " ORDER BY j.priority DESC, j.key LIMIT 64"
 )
 
