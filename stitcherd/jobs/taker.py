@@ -10,6 +10,7 @@ from stitcherd.jobs.runner import Runner
 from stitcherd.policy import ConcurrencyLimits
 from stitcherd.store import daemons, taking
 from stitcherd.store.errors import StorageUnavailable
+from stitcherd.store.scheduling import Held
 from stitcherd.store.steps import Claimed
 from stitcherd.store.store import Store
 
@@ -46,7 +47,10 @@ class Taker:
         async with self._store.reading() as db:
             if not await taking.may_take(db, executors, now_ms()):
                 return None
-        taken = await self._store.write(taking.take, self._lease.owner, executors, now_ms(), self._current_limits())
+        taken: Claimed | Held | None = Held("")
+        while isinstance(taken, Held):
+            limits = self._current_limits()
+            taken = await self._store.write(taking.take, self._lease.owner, executors, now_ms(), limits)
         if taken is None:
             return None
         place = taken.job.id, taken.job.attempt

@@ -98,12 +98,12 @@ def join(db: Db, new: NewDaemon, lease: int | None, now: int) -> None:
     """
     earlier, values = ("gone = 0", []) if lease is None else ("gone = 0 AND host = ? AND state_dir = ?", _place(new))
     _end(db, earlier, values, STARTED_AGAIN, now, told=lease is not None)
+    if lease is not None:  # nobody else may be there to do it
+        end_leases(db, now)
     other = db.execute("SELECT * FROM daemons WHERE name = ? AND gone = 0", (new.name,)).fetchone()
     if other is not None:
         where = f"on {other['host']}, pid {other['pid']}, state directory {other['state_dir']}"
         raise NameTaken(f"another {other['role']} is named {new.name} ({where}): set daemon.name in stitcherd.toml")
-    if lease is not None:  # nobody else may be there to do it
-        end_leases(db, now)
     row = {**msgspec.to_builtins(new), "started_at": now, "lease": lease, "executors": None}
     db.execute(
         "INSERT INTO daemons (id, name, host, state_dir, pid, role, version, started_at, until, executors, workers)"

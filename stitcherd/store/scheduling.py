@@ -32,9 +32,10 @@ HELD_FOR_ANOTHER_REASON = HELD.replace("held IS NOT NULL", "held <> :reason") + 
 
 
 class Held(Struct, frozen=True):
-    """The reason for which a job stays queued."""
+    """The reason for which a job stays queued, and whether that is another one than before."""
 
     reason: str
+    is_new: bool = False
 
 
 def claim(
@@ -71,7 +72,7 @@ def claim(
     reason = reason or _limit_reason(db, job, running, now)
     transitions.set_held_reason(db, job, reason, now)
     if reason is not None:
-        return Held(reason)
+        return Held(reason, is_new=reason != job["held"])
     return _start(db, job, attempt, owner, now)
 
 

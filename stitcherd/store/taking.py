@@ -11,7 +11,7 @@ from stitcherd.store import daemons, in_force, transitions
 from stitcherd.store.db import Db, Reader, Row
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.rulings import Ruling, Undecided, apply_ruling
-from stitcherd.store.scheduling import claim, find_startable
+from stitcherd.store.scheduling import Held, claim, find_startable
 from stitcherd.store.steps import Claimed
 
 LOOKED_AT = 16  # jobs of each kind that one transaction looks at: those before the one that is taken may all be held
@@ -42,11 +42,12 @@ _OUT_OF_REACH = (
 )
 
 
-def take(db: Db, owner: str, executors: Collection[str], now: int, running: ConcurrencyLimits) -> Claimed | None:
+def take(db: Db, owner: str, executors: Collection[str], now: int, running: ConcurrencyLimits) -> Claimed | Held | None:
     """Start the next job that a process may run, which has these executors; return None where there is none.
 
-    Those before it that a limit holds are stored with the reason. Nothing is taken by a process whose lease is over, or
-    that does not know the rails in force yet.
+    Those before it that a limit holds are stored with the reason; Held is returned where there may be jobs behind those
+    that were looked at, which the limit does not hold. Nothing is taken by a process whose lease is over, or that does
+    not know the rails in force yet.
     """
     digest = running.rails_digest
     if not executors or not daemons.is_living(db, owner) or in_force.in_force(db) != digest:
@@ -64,11 +65,15 @@ def take(db: Db, owner: str, executors: Collection[str], now: int, running: Conc
     statement = _NEXT.format(marks=_marks(executors))
     values = [*executors, name, digest or "", digest or "", LOOKED_AT]
     found += [(row["id"], row["attempt"], row["priority"]) for row in db.execute(statement, values)]
+    reasons, held = running.reasons, None
+    for_all = {reasons.paused, running.stopped, reasons.total.format(total=running.total)}
     for job_id, attempt, _ in sorted(found, key=lambda each: (-each[2], each[0])):
         claimed = claim(db, job_id, attempt, owner, now, running)
         if isinstance(claimed, Claimed):
             return claimed
-    return None
+        if isinstance(claimed, Held) and claimed.is_new and claimed.reason not in for_all:
+            held = claimed
+    return held if len(found) >= LOOKED_AT else None
 
 
 async def may_take(db: Reader, executors: Collection[str], now: int) -> bool:

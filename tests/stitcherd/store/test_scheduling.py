@@ -40,7 +40,7 @@ async def test_held_jobs_start_by_priority_and_then_by_age(store: Store) -> None
     assert isinstance(await claim(store, first, running(total=1)), Claimed)
     low, high, also_high = [await add(store, priority=priority) for priority in (1, 9, 9)]
     for job in (low, also_high, high):
-        assert await claim(store, job, running(total=1)) == scheduling.Held("limit: 1 running in all")
+        assert await claim(store, job, running(total=1)) == scheduling.Held("limit: 1 running in all", is_new=True)
     assert await store.write(scheduling.find_startable, running(total=1), 4, 1) == (True, [])
     held, up = await store.write(scheduling.find_startable, running(total=3), 4, 1)
     assert (held, [job for job, _, _ in up]) == (True, [high.id, also_high.id])
@@ -53,9 +53,9 @@ async def test_jobs_of_a_full_repository_are_skipped(store: Store) -> None:
     assert isinstance(await claim(store, await add(store), limits), Claimed)
     jobs = [await add(store, repository=name) for name in ("Acme/Roof", "acme/cellar", "acme/cellar")]
     reasons = [await claim(store, job, limits) for job in jobs]
-    assert reasons[0] == scheduling.Held("limit: 1 running on Acme/Roof")
+    assert reasons[0] == scheduling.Held("limit: 1 running on Acme/Roof", is_new=True)
     assert isinstance(reasons[1], Claimed)
-    assert reasons[2] == scheduling.Held("limit: 1 running on acme/cellar")
+    assert reasons[2] == scheduling.Held("limit: 1 running on acme/cellar", is_new=True)
     assert await store.write(scheduling.find_startable, limits, 4, 1) == (True, [])
     assert isinstance(await claim(store, await add(store, repository=None), limits), Claimed)
 
@@ -85,7 +85,7 @@ async def test_nothing_starts_while_paused(store: Store) -> None:
     assert (paused.paused, paused.actor, paused.reason, paused.running) == (True, "uid:1", "a release", (first.id,))
     await store.write(scheduling.pause, "uid:2", None, 6)
     assert await pause_state(store) == paused
-    assert await claim(store, second, concurrency_limits()) == scheduling.Held(HELD_REASONS.paused)
+    assert await claim(store, second, concurrency_limits()) == scheduling.Held(HELD_REASONS.paused, is_new=True)
     assert await store.write(scheduling.find_startable, concurrency_limits(), 4, 1) == (True, [])
     await store.write(scheduling.resume)
     resumed = await pause_state(store)
@@ -94,7 +94,7 @@ async def test_nothing_starts_while_paused(store: Store) -> None:
     assert (await store.write(scheduling.find_startable, full, 4, 1))[1] == [(second.id, 1, 5)], (
         "to say what else holds it"
     )
-    assert await claim(store, second, full) == scheduling.Held("limit: 1 running in all")
+    assert await claim(store, second, full) == scheduling.Held("limit: 1 running in all", is_new=True)
     assert await store.write(scheduling.find_startable, full, 4, 1) == (True, [])
     assert (await store.write(scheduling.find_startable, concurrency_limits(), 4, 1))[1] == [(second.id, 1, 5)]
     assert isinstance(await claim(store, second, concurrency_limits()), Claimed)
@@ -114,11 +114,11 @@ async def test_a_cancelled_job_is_no_longer_held(store: Store) -> None:
 async def test_nothing_starts_without_free_space(store: Store) -> None:
     full, away = concurrency_limits(stopped="storage: full"), concurrency_limits(unreachable={"claw": "away"})
     first, second = await add(store), await add(store, executor="claw")
-    assert await claim(store, first, full) == scheduling.Held("storage: full")
-    assert await claim(store, second, away) == scheduling.Held("executor claw: away")
+    assert await claim(store, first, full) == scheduling.Held("storage: full", is_new=True)
+    assert await claim(store, second, away) == scheduling.Held("executor claw: away", is_new=True)
     # What is held for another reason is claimed once more, which stores this one.
     assert await store.write(scheduling.find_startable, full, 4, 1) == (True, [(second.id, 1, 5)])
-    assert await claim(store, second, full) == scheduling.Held("storage: full")
+    assert await claim(store, second, full) == scheduling.Held("storage: full", is_new=True)
     assert await store.write(scheduling.find_startable, full, 4, 1) == (True, [])
     assert await store.write(scheduling.find_startable, concurrency_limits(), 4, 1) == (
         True,
@@ -129,7 +129,7 @@ async def test_nothing_starts_without_free_space(store: Store) -> None:
 async def test_jobs_of_an_unreachable_executor_wait_and_others_do_not(store: Store) -> None:
     unreachable = concurrency_limits(unreachable={"claw": "connection refused"})
     waits, runs = await add(store, executor="claw"), await add(store)
-    assert await claim(store, waits, unreachable) == scheduling.Held("executor claw: connection refused")
+    assert await claim(store, waits, unreachable) == scheduling.Held("executor claw: connection refused", is_new=True)
     assert await store.write(scheduling.find_startable, unreachable, 4, 1) == (True, [])
     job = (await claim(store, runs, unreachable)).job
     assert job.status is Status.RUNNING
@@ -155,7 +155,9 @@ async def test_no_job_starts_once_the_daily_budget_is_used_up_and_each_says_unti
     assert isinstance(claimed, Claimed)
     await store.write(add_spending, (claimed.fence.key, 1, 1), Usage(1, 1, 2.5, 1), NOON)
     held = await store.write(scheduling.claim, early.id, 1, "me", NOON, limits)
-    assert held == scheduling.Held(f"limit: the day's budget of 2 USD is used up until {format_timestamp(midnight)}")
+    assert held == scheduling.Held(
+        f"limit: the day's budget of 2 USD is used up until {format_timestamp(midnight)}", is_new=True
+    )
     assert await store.write(scheduling.find_startable, limits, 4, midnight - 1) == (True, [])
     assert (await store.write(scheduling.find_startable, running(per_day=Budget(usd=3.0)), 4, NOON))[1] == [
         (early.id, 1, 5)

@@ -2,21 +2,25 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from shared.ids import now_ms
+from stitcherd.jobs.lease import Lease
+from stitcherd.jobs.taker import Taker
 from stitcherd.policy import ConcurrencyLimits
 from stitcherd.rails.limits import concurrency_limits
 from stitcherd.store import daemons, taking, transitions
 from stitcherd.store.in_force import put_in_force
 from stitcherd.store.rulings import Undecided
+from stitcherd.store.scheduling import Held
 from stitcherd.store.steps import Claimed
 from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import dispatch, new_job
-from tests.stitcherd.store.test_daemons import end, join
+from tests.stitcherd.store.test_daemons import end, join, process
 from tests.stores import open_store
 
 DIGEST = new_job().rails_digest
@@ -33,7 +37,9 @@ def limits(**more: Any) -> ConcurrencyLimits:
 
 
 async def take(store: Store, owner: str, *executors: str, running: ConcurrencyLimits | None = None) -> Claimed | None:
-    return await store.write(taking.take, owner, executors or ("agent",), now_ms(), running or limits())
+    found = await store.write(taking.take, owner, executors or ("agent",), now_ms(), running or limits())
+    assert not isinstance(found, Held)
+    return found
 
 
 async def held(store: Store, job_id: str) -> str | None:
@@ -101,12 +107,6 @@ async def test_a_job_with_a_commit_is_for_who_has_its_checkout(store: Store) -> 
 
 
 @pytest.mark.usefixtures("in_force")
-async def test_what_nobody_can_run_is_held_with_the_reason(store: Store) -> None:
-    one = await join(store)
-    job = await add(store)
-
-    async def hold() -> str | None:
-@pytest.mark.usefixtures("in_force")
 async def test_a_job_is_taken_at_once_behind_many_that_a_limit_holds(store: Store) -> None:
     lease = Lease(store, process(), 600.0)
     await lease.join()
@@ -148,6 +148,12 @@ async def test_a_commit_of_an_earlier_version_is_for_the_first_daemon(store: Sto
     assert taken.job.id == job
 
 
+@pytest.mark.usefixtures("in_force")
+async def test_what_nobody_can_run_is_held_with_the_reason(store: Store) -> None:
+    one = await join(store)
+    job = await add(store)
+
+    async def hold() -> str | None:
         async with store.reading() as db:
             found = await taking.out_of_reach(db)
         if found:
