@@ -120,7 +120,7 @@ def _executor_check(executor: ExecutorState) -> ReadinessCheck:
 def _rails_check(state: AppState) -> ReadinessCheck:
     rails = state.rails.state()
     ok = rails.revision is not None
-    detail = f"{rails.revision} in force" if ok else "none in force: nothing runs"
+    detail = f"{rails.revision} in force" if ok else f"{state.rails.unusable or 'none in force'}: nothing runs"
     if state.rails.differs:
         detail += f", put there by another daemon: {rails.path} differs"
     failed_at = rails.error.at if rails.error else None

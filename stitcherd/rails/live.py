@@ -77,6 +77,7 @@ class LiveRails:
         self.path = path
         self.reload_requested = asyncio.Event()
         self.current: CompiledRails | None = None
+        self.unusable: str | None = None  # the rails in force, and why this daemon cannot use them
         self._store = store
         self._context = context
         self._loaded_at: str | None = None
@@ -88,6 +89,7 @@ class LiveRails:
         self._written_since: float | None = None
         self._file_text: str | None = None  # as it was last read, unless it was invalid
         self._insists = False
+        self._in_force: str | None = None  # the digest of what is in force for all, as far as is known here
 
     def request_reload(self) -> None:
         """Have the file read at once, and put in force even if it did not change."""
@@ -109,17 +111,18 @@ class LiveRails:
         """Use the rails that are in force for all daemons; raises what the store raises."""
         async with self._reloading:
             digest = await self._store.in_force()
-            if digest == (self.current.digest if self.current else None):
+            if digest == self._in_force:
                 return
             text = await self._store.text(digest) if digest else None
-            if text is None:
-                self.current = None
+            if digest is None or text is None:
+                self.current = self.unusable = self._in_force = None
                 return
             try:
                 self._use(await asyncio.to_thread(self._parse_stored, text), now_ms())
             except RailsError as error:
-                log.error("the rails that another daemon put in force cannot be used here: %s", error)  # noqa: TRY400 (no bug of ours)
-                self.current = None
+                self.current, self._in_force = None, digest
+                self.unusable = f"{revision_name(digest)}, which another daemon put in force, cannot be used: {error}"
+                log.error("rails %s", self.unusable)  # noqa: TRY400 (no bug of ours)
 
     async def reload(self) -> bool:
         """Read the file again; if it is invalid or missing, the last valid rails stay in force.
@@ -146,8 +149,10 @@ class LiveRails:
 
     def _is_new(self, text: str) -> bool:
         """Say whether the text of the file is to be put in force."""
-        if self.current is None or text == self.current.text:
-            return self.current is None or self._error is not None
+        if self._in_force is None:
+            return True
+        if self.current is not None and text == self.current.text:
+            return self._error is not None
         return text != self._file_text or self._insists
 
     def parse(self, text: str) -> CompiledRails:
@@ -229,8 +234,7 @@ class LiveRails:
             "changed": len(changed),
             "summary": summarize_changes(changed),
         }
-        instead_of = before.digest if before else None
-        if not await self._store.put_in_force(rails.digest, payload, now, instead_of=instead_of):
+        if not await self._store.put_in_force(rails.digest, payload, now, instead_of=self._in_force):
             log.warning("%s is not put in force: another daemon has just put others in force", rails.revision)
             return
         self._use(rails, now)
@@ -246,7 +250,8 @@ class LiveRails:
             self._keep(before)
             if before.digest != rails.digest:
                 self._before, self._changes = before.digest, changed
-        self.current, self._loaded_at = rails, format_timestamp(now)
+        self.current, self.unusable, self._in_force = rails, None, rails.digest
+        self._loaded_at = format_timestamp(now)
         summary = f": {summarize_changes(changed)}" if changed else ""
         log.info("rails %s are in force, mode %s%s", rails.revision, rails.mode, summary)
 
@@ -264,8 +269,10 @@ class LiveRails:
         self._error = RailsFault(
             error.line, error.column, message, format_timestamp(now), UNSET if source is None else source
         )
-        consequence = f" ({self.current.revision} stays in force)" if self.current else " (no rails are in force)"
-        log.error("%s:%d:%d: %s%s", self.path.name, error.line, error.column, message, consequence)
+        stays = f"{self.current.revision} stays in force" if self.current else self.unusable
+        log.error(
+            "%s:%d:%d: %s (%s)", self.path.name, error.line, error.column, message, stays or "no rails are in force"
+        )
 
     def _keep(self, rails: CompiledRails) -> None:
         self._older.pop(rails.digest, None)

@@ -215,6 +215,45 @@ async def test_a_daemon_follows_what_another_one_puts_in_force(disk: RailsOnDisk
     assert (await disk.events()).count("rails.reloaded") == 3
 
 
+async def test_a_daemon_that_cannot_use_what_is_in_force_puts_its_own_older_file_in_force_only_when_it_is_told_to(
+    disk: RailsOnDisk, small: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk.path.write_text(small.replace("executor: smith", "executor: smith, env: [DEPLOY_TOKEN]"))
+    await disk.rails.start(follow=False)
+    in_force = disk.text
+    context = CONTEXT._replace(secret_names=frozenset({"DEPLOY_TOKEN"}))
+    other = RailsOnDisk(disk.store, tmp_path / "other.yaml", context)
+    other.path.write_text(small)
+    await other.rails.start(follow=True)
+    for _ in range(2):
+        await other.rails.follow()
+        await other.rails.reload()
+    await disk.rails.follow()
+    assert (disk.text, other.text) == (in_force, None)
+    assert "which another daemon put in force, cannot be used" in (other.rails.unusable or "")
+    assert caplog.text.count("cannot be used") == 1
+    other.rails.request_reload()
+    await other.rails.reload()
+    await disk.rails.follow()
+    assert (disk.text, other.text, other.rails.unusable) == (small, small, None)
+
+
+async def test_a_daemon_that_cannot_use_what_is_in_force_does_not_overwrite_what_follows(
+    disk: RailsOnDisk, small: str, tmp_path: Path
+) -> None:
+    disk.path.write_text(small.replace("executor: smith", "executor: smith, env: [DEPLOY_TOKEN]"))
+    await disk.rails.start(follow=False)
+    context = CONTEXT._replace(secret_names=frozenset({"DEPLOY_TOKEN"}))
+    other = RailsOnDisk(disk.store, tmp_path / "other.yaml", context)
+    await other.rails.start(follow=True)
+    disk.path.write_text(small + "# one\n")
+    await disk.rails.reload()
+    other.path.write_text(small + "# two\n")
+    await other.rails.reload()
+    await other.rails.follow()
+    assert disk.text == other.text == small + "# one\n"
+
+
 async def test_of_two_changes_at_once_the_first_is_in_force(disk: RailsOnDisk, small: str, tmp_path: Path) -> None:
     other = RailsOnDisk(disk.store, tmp_path / "other.yaml")
     for each in (disk, other):

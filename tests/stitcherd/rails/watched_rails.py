@@ -10,6 +10,7 @@ from typing import Any
 
 from stitcherd.daemon import reload_rails
 from stitcherd.rails.live import LiveRails
+from stitcherd.rails.validate import RailsContext
 from stitcherd.rails.watch import watch_rails
 from stitcherd.store import events
 from stitcherd.store.revisions import StoredRevisions
@@ -20,10 +21,10 @@ LIMIT = 15.0  # seconds, far above anything that is waited for
 
 
 class RailsOnDisk:
-    def __init__(self, store: Store, path: Path) -> None:
+    def __init__(self, store: Store, path: Path, context: RailsContext = CONTEXT) -> None:
         self.store = store
         self.path = path
-        self.rails = LiveRails(path, StoredRevisions(store), CONTEXT)
+        self.rails = LiveRails(path, StoredRevisions(store), context)
 
     @property
     def text(self) -> str | None:
