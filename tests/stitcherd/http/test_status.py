@@ -4,8 +4,10 @@ import errno
 
 import pytest
 
+from shared.api import ReadinessCheck
 from shared.ids import now_ms
 from stitcherd.http import status as status_routes
+from stitcherd.http.state import AppState
 from stitcherd.store import daemons
 from tests.stitcherd.http.conftest import HttpHarness
 from tests.stitcherd.http.webhooks import comment_body, send_webhook
@@ -53,6 +55,23 @@ async def test_a_lack_of_descriptors_is_no_bug_of_ours(
     status, problem = await api.local.request("GET", "/pause")
     assert (status, problem["code"], problem["detail"]) == (503, "busy", "Too many open files")
     assert caplog.records == []
+
+
+async def test_the_store_is_read_only_for_callers_who_are_told_the_reasons(
+    api: HttpHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[ReadinessCheck] = []
+
+    async def check(state: AppState) -> tuple[ReadinessCheck, ...]:
+        read.append(ReadinessCheck("daemons", ok=True, detail="one", since=state.meta.started_at))
+        return tuple(read)
+
+    monkeypatch.setattr(status_routes, "daemons_check", check)
+    assert await api.public.request("GET", "/readyz") == (200, {"ready": True})
+    assert read == []
+    _, body = await api.public.request("GET", "/readyz", "reader")
+    assert body["checks"][-1]["name"] == "daemons"
+    assert len(read) == 1
 
 
 async def test_only_the_operator_sees_who_shares_the_store(api: HttpHarness) -> None:
