@@ -88,6 +88,7 @@ class Outbox:
             try:
                 if not probed:
                     probed = True
+                    await self._recover(self._now())
                     await self.probe()
                 if await self.send_next():
                     continue
@@ -98,6 +99,10 @@ class Outbox:
                 wait = STORE_RETRY_SECONDS
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), wait)
+
+    async def _recover(self, taken_until: int) -> None:
+        """Let what is not being sent here, where only one at a time is, be sent again: its result was never stored."""
+        await self._store.write(outbox.recover_answers, self.source, SEARCH_DELAY, taken_until)
 
     async def probe(self) -> None:
         """Ask the forge who acts; hold the source, or end its hold, by its answer."""
@@ -178,5 +183,11 @@ class Outbox:
     async def _seconds_to_next(self) -> float:
         async with self._store.reading() as db:
             due_at = await outbox.next_due(db, self.source)
-        times = [at for at in (due_at, self.hold.until if self.hold else None) if at is not None]
+            taken_at = await outbox.first_taken(db, self.source)
+        # Who led before may take an answer after this one began, and is ended within that time.
+        left_at = None if taken_at is None else taken_at + SEARCH_DELAY
+        if left_at is not None and left_at <= self._now():
+            await self._recover(self._now() - SEARCH_DELAY)
+            return 0.0
+        times = [at for at in (due_at, left_at, self.hold.until if self.hold else None) if at is not None]
         return min(IDLE_SECONDS, max(0.0, (min(times) - self._now()) / 1000)) if times else IDLE_SECONDS

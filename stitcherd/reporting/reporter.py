@@ -13,10 +13,10 @@ from stitcherd.jobs.accounts import KeptAccounts
 from stitcherd.jobs.known_access import KnownAccess
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.rails.live import LiveRails
-from stitcherd.reporting.follower import RETRY_SECONDS, Follower, Planner
+from stitcherd.reporting.follower import Follower, Planner
 from stitcherd.reporting.notification_planner import NotificationPlanner
 from stitcherd.reporting.notification_sender import NotificationSender
-from stitcherd.reporting.outbox import SEARCH_DELAY, AnswerSender, Outbox
+from stitcherd.reporting.outbox import AnswerSender, Outbox
 from stitcherd.reporting.planner import AnswerPlanner
 from stitcherd.reporting.sender import Sender
 from stitcherd.store import answers
@@ -92,7 +92,6 @@ class Reporter:
                 await asyncio.wait({task})
 
     async def _run(self, supervision: Supervision) -> None:
-        await self._recover()
         parts = {"reporting": self._follower.run}
         parts |= {f"the outbox of {name}": outbox.run for name, outbox in self._outboxes.items()}
         async with asyncio.TaskGroup() as tasks:
@@ -113,13 +112,6 @@ class Reporter:
             return False
         async with self._store.reading() as db:
             return await answers.is_vacant(db, taken.source, repository, slot, taken.id)
-
-    async def _recover(self) -> None:
-        """Take over what an earlier daemon was sending."""
-        while True:
-            with suppress(StorageUnavailable):
-                return await self._store.write(store_outbox.recover_answers, SEARCH_DELAY)
-            await asyncio.sleep(RETRY_SECONDS)
 
     def checks(self) -> tuple[ReadinessCheck, ...]:
         """Return whether each source can be used."""

@@ -70,6 +70,15 @@ async def next_due(db: Reader, source: str) -> int | None:
     return at
 
 
+async def first_taken(db: Reader, source: str) -> int | None:
+    """Return when the first of the answers of a source that are being sent was taken, None if none is."""
+    found = await fetch_all(
+        db, "SELECT min(taken_at) AS at FROM answers WHERE source = ? AND state = 'sending'", [source]
+    )
+    at: int | None = found[0]["at"]
+    return at
+
+
 def note_sent(
     db: Db,
     taken: TakenAnswer,
@@ -143,10 +152,12 @@ def abandon_notifications(db: Db, targets: Collection[str], now: int) -> None:
         _add_event(db, row, "answer.failed", payload, now)
 
 
-def recover_answers(db: Db, delay: int) -> None:
-    """Let what an earlier daemon was sending when it ended be sent again, `delay` after that began."""
+def recover_answers(db: Db, source: str, delay: int, taken_until: int) -> None:
+    """Let what was taken until then, and nobody sends any more, be sent again, `delay` after that began."""
     db.execute(
-        "UPDATE answers SET state = 'pending', uncertain = 1, due_at = taken_at + ? WHERE state = 'sending'", (delay,)
+        "UPDATE answers SET state = 'pending', uncertain = 1, due_at = taken_at + ?"
+        " WHERE source = ? AND state = 'sending' AND taken_at <= ?",
+        (delay, source, taken_until),
     )
 
 

@@ -1,6 +1,7 @@
 """A fake of GitHub that is called in this process: no connection has to wait, and a dead daemon reaches nothing."""
 
 import json
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar, cast
@@ -106,7 +107,7 @@ class Reporting:
         """Take over what an earlier daemon was sending."""
         reporting = cls(intake, forge)
         reporting._cursor = await reporting._follower.begin()
-        await intake.store.write(outbox.recover_answers, SEARCH_DELAY)
+        await intake.store.write(outbox.recover_answers, "hub", SEARCH_DELAY, sys.maxsize)
         return reporting
 
     async def plan(self) -> None:

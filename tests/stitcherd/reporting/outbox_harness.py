@@ -89,7 +89,7 @@ class OutboxHarness(Struct):
 
     async def restart(self) -> None:
         """Replace the outbox by that of another daemon."""
-        await self.store.write(outbox.recover_answers, SEARCH_DELAY)
+        await self.store.write(outbox.recover_answers, PLACE.source, SEARCH_DELAY, self.clock.now)
         self.outbox = make_outbox(self.store, self.api, self.clock, self.accounts, self.may_move)
 
     async def send_all(self, limit: int = 30) -> None:

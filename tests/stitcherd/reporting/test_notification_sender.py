@@ -156,7 +156,7 @@ async def test_a_try_that_a_crash_interrupted_is_repeated_under_its_id(tmp_path:
             taken = await told.store.write(outbox.take_answer, "notify:it", told.now)
             assert taken is not None
             await told.outbox._sender.send(taken)  # and the daemon ends before that is stored
-            await told.store.write(outbox.recover_answers, SEARCH_DELAY)
+            await told.store.write(outbox.recover_answers, "notify:it", SEARCH_DELAY, told.now)
             told.start()
             await told.send_due()
             await told.send_due()
@@ -217,7 +217,7 @@ async def test_what_an_earlier_daemon_started_is_ended_before_the_command_runs_a
         taken = await told.store.write(outbox.take_answer, "notify:it", told.now)
         assert taken is not None
         left = await asyncio.create_subprocess_exec("sleep", "60", env={**os.environ, "STITCHER_JOB_ID": taken.id})
-        await told.store.write(outbox.recover_answers, SEARCH_DELAY)
+        await told.store.write(outbox.recover_answers, "notify:it", SEARCH_DELAY, told.now)
         (tmp_path / "again").touch()
         told.start()
         await told.send_due()

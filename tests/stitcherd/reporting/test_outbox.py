@@ -1,5 +1,6 @@
 """The outbox with a fake forge of each kind: what is wanted last is there once; a refusal is not tried again."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from stitcherd.reporting.outbox import SEARCH_DELAY
 from stitcherd.reporting.sender import Sender
 from stitcherd.store import outbox as store_outbox
 from stitcherd.store.answers import EDIT_INTERVAL
+from stitcherd.store.errors import StorageUnavailable
 from tests.forges.fake import Answer
 from tests.forges.harness import FAKES
+from tests.stitcherd.rails.watched_rails import until
 from tests.stitcherd.reporting.outbox_harness import Lost, OutboxHarness, outbox_on
 from tests.stitcherd.reporting.reports import JOB_ID, make_report
 
@@ -44,6 +47,47 @@ async def test_edits_have_five_seconds_between_them(harness: OutboxHarness) -> N
     assert not await harness.outbox.send_next()
     harness.clock.now = sent_at + EDIT_INTERVAL
     assert await harness.outbox.send_next()
+
+
+async def test_what_was_taken_by_who_led_before_is_sent_after_this_one_began(github: OutboxHarness) -> None:
+    task = asyncio.create_task(github.outbox.run())
+    await until(lambda: bool(github.accounts))  # it has begun
+    await github.want_comment()
+    assert await github.store.write(store_outbox.take_answer, "github", github.clock.now) is not None
+    github.outbox.wake()
+    github.clock.now += SEARCH_DELAY
+    github.outbox.wake()
+    await until(lambda: bool(github.ours()))
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_what_was_sent_but_not_stored_is_searched_without_a_restart(
+    github: OutboxHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed, note_sent = asyncio.Event(), store_outbox.note_sent
+    loop = asyncio.get_running_loop()
+
+    def note(db: Any, taken: store_outbox.TakenAnswer, *args: Any, **more: Any) -> None:
+        if taken.tries == 1:
+            loop.call_soon_threadsafe(failed.set)
+            raise StorageUnavailable("the disk is full")
+        note_sent(db, taken, *args, **more)
+
+    monkeypatch.setattr(store_outbox, "note_sent", note)
+    await github.want_comment()
+    task = asyncio.create_task(github.outbox.run())
+    await failed.wait()
+    github.clock.now += SEARCH_DELAY
+    rows: list[dict[str, Any]] = []
+    async with asyncio.timeout(15):
+        while not rows or rows[0]["state"] != "delivered":
+            rows = await github.rows()
+            github.outbox.wake()
+            await asyncio.sleep(0.01)
+    assert len(github.ours()) == 1
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def test_a_reaction_is_there_once(harness: OutboxHarness) -> None:

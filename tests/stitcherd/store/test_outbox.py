@@ -126,7 +126,7 @@ async def test_a_postponed_answer_waits_and_a_hold_uses_no_try(store: Store) -> 
 async def test_what_was_being_sent_when_the_daemon_ended_may_be_there(store: Store) -> None:
     await put(store, wish())
     await take(store, 100)
-    await store.write(outbox.recover_answers, 10_000)
+    await store.write(outbox.recover_answers, "forge", 10_000, 100)
     assert await store.write(outbox.take_answer, "forge", 10_099) is None
     assert (await take(store, 10_100)).uncertain
 
@@ -134,7 +134,7 @@ async def test_what_was_being_sent_when_the_daemon_ended_may_be_there(store: Sto
 async def test_a_late_result_changes_nothing(store: Store) -> None:
     await put(store, wish())
     taken = await take(store)
-    await store.write(outbox.recover_answers, 0)
+    await store.write(outbox.recover_answers, "forge", 0, 10)
     await store.write(outbox.note_sent, taken, "991", None, 10)
     await store.write(outbox.note_failed, taken, LOCKED, 10)
     assert ((await row(store))["state"], await events(store)) == ("pending", [])
