@@ -10,7 +10,7 @@ from shared import locations
 from shared.suggest import did_you_mean
 from stitcherd.config.errors import KeyPath, describe_error, error_path, keys_of
 from stitcherd.config.notify import NotifySettings
-from stitcherd.config.secrets import is_world_readable, secret_entries
+from stitcherd.config.secrets import is_world_readable, readable_secrets, secret_entries
 from stitcherd.config.settings import (
     DaemonSettings,
     ExecutorSettings,
@@ -61,8 +61,9 @@ def load_settings(
 ) -> Settings:
     """Return the settings of a config directory; all defaults, with `missing` set, if there is no file.
 
-    `socket` is the command-line option of that name. Those of a worker have nothing of what only doors need: tokens of
-    the API, secrets of webhooks, and targets of notifications. Raises SettingsError, and shared.locations.PathTooLong.
+    `socket` is the command-line option of that name. Those of a worker have nothing of what only a daemon needs: tokens
+    of the API, secrets of webhooks, and targets of notifications; but secrets that it could read anyway are masked, and
+    kept from agents, as those of a daemon are. Raises SettingsError, and shared.locations.PathTooLong.
     """
     directory = directory.absolute()
     content = _read(directory / locations.SETTINGS_FILE)
@@ -70,22 +71,24 @@ def load_settings(
         document, where = parse_toml(content or b"")
     except TomlError as error:
         raise SettingsError(error.line, error.message) from None
+    unused = list(readable_secrets(document, directory)) if is_worker else []
     if is_worker:
-        document = _without_doors(document)
+        document = _for_worker(document)
     settings = _validate(document, SettingsContext(directory, kinds, is_worker), socket, where)
-    secrets = [entry for _, entry in secret_entries(document)]
+    secrets = [entry for _, entry in secret_entries(document)] + [entry for entry, _ in unused]
     warnings = sorted((where.line(path), message) for path, message in _warnings(settings, document, directory))
     return settings.model_copy(
         update={
             "missing": content is None,
             "warnings": tuple(f"{locations.SETTINGS_FILE}:{line}: {message}" for line, message in warnings),
+            "unused_secrets": tuple(value for _, value in unused),
             "secret_names": frozenset(entry["env"] for entry in secrets if "env" in entry),
             "files": tuple(in_directory(entry["file"], directory) for entry in secrets if "file" in entry),
         }
     )
 
 
-def _without_doors(document: dict[str, Any]) -> dict[str, Any]:
+def _for_worker(document: dict[str, Any]) -> dict[str, Any]:
     """Return a document without what a worker does not need, and so need not have."""
     kept = {name: table for name, table in document.items() if name not in {"http", "tokens", "notify"}}
     sources = document.get("sources")

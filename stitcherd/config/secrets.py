@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -100,6 +101,28 @@ def secret_entries(document: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str
         for name, table in document.get(section, {}).items():
             if "token" in table:
                 yield (section, name, "token"), table["token"]
+
+
+def readable_secrets(document: dict[str, Any], directory: Path) -> Iterator[tuple[dict[str, str], bytes]]:
+    """Yield the table and the value of every secret of webhooks and notifications that can be read.
+
+    `directory` is that of the document, which need not be valid.
+    """
+    sources, targets = document.get("sources"), document.get("notify")
+    places: list[object] = []
+    for source in sources.values() if isinstance(sources, dict) else ():
+        named = source.get("secrets") if isinstance(source, dict) else None
+        places += named if isinstance(named, list) else ()
+    places += [
+        target.get("secret") for target in (targets if isinstance(targets, list) else ()) if isinstance(target, dict)
+    ]
+    for place in places:
+        with suppress(ValueError):  # which says why it cannot be read
+            match place:
+                case {"env": str(name)}:
+                    yield {"env": name}, _from_environment(name)
+                case {"file": str(name)}:
+                    yield {"file": name}, _from_file(in_directory(name, directory))
 
 
 def is_world_readable(path: Path) -> bool:

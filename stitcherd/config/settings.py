@@ -234,7 +234,7 @@ class Settings(Table):
     """The whole file, with the warnings of reading it.
 
     `missing` says that there is no file. `secret_names` are the environment variables that hold secrets, which no
-    agent may be given, and `files` are the files that hold secrets.
+    agent may be given, and `files` are the files that hold secrets. `unused_secrets` are those that others use only.
     """
 
     daemon: DaemonSettings
@@ -248,6 +248,7 @@ class Settings(Table):
     notify: tuple[NotifySettings, ...] = ()
     missing: bool = False
     warnings: tuple[str, ...] = ()
+    unused_secrets: tuple[bytes, ...] = Field((), repr=False)
     secret_names: frozenset[str] = frozenset()
     files: tuple[Path, ...] = ()
 
@@ -277,7 +278,7 @@ class Settings(Table):
         found |= {token.encode() for token in tokens if token}
         found |= {source.app.key for source in self.sources.values() if source.app}
         found |= {target.secret for target in self.notify if target.secret}
-        found |= set(self.store.secrets)
+        found |= {*self.store.secrets, *self.unused_secrets}
         return tuple(sorted((each for each in found if len(each) >= _MIN_SECRET_LENGTH), key=len, reverse=True))
 
     @property

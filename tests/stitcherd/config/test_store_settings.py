@@ -100,6 +100,24 @@ def test_a_worker_needs_no_secrets_of_what_only_a_daemon_has(tmp_path: Path, mon
         load_settings(tmp_path, SUPPORTED_KINDS)
 
 
+def test_a_worker_masks_the_secrets_that_it_could_read_though_it_needs_them_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DSN", URL)
+    monkeypatch.setenv("HOOK", "of-a-webhook")
+    monkeypatch.delenv("NOT_SET", raising=False)
+    (tmp_path / "told").write_text("of-a-notification\n")
+    text = WORKER.format(workers=2).replace(
+        '[{env = "NOT_SET"}]', '[{env = "NOT_SET"}, {env = "HOOK"}, {file = "gone"}, {file = "~nobody/\\u0000"}, 7, {}]'
+    )
+    (tmp_path / "stitcherd.toml").write_text(text + '[[notify]]\nsecret = {file = "told"}\n')
+    settings = load_settings(tmp_path, SUPPORTED_KINDS, is_worker=True)
+    assert {b"of-a-webhook", b"of-a-notification"} < set(settings.secret_values)
+    assert settings.secret_names == {"DSN", "HOOK"}
+    assert settings.files == (tmp_path / "told",)
+    assert "of-a-" not in repr(settings)
+
+
 def test_only_a_daemon_beside_workers_may_run_no_jobs_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DSN", URL)
     (tmp_path / "stitcherd.toml").write_text(WORKER.format(workers=0))
