@@ -47,7 +47,7 @@ _VERBS = {
 _REASONS = {  # by the fields of their payloads
     "job.failed": "{code}: {detail}",
     "answer.failed": "{code}: {detail}",
-    "daemon.joined": "{version} on {host}",
+    "daemon.joined": "runs {workers} jobs at a time",
     "rails.reloaded": "{revision} {summary}",
     "rails.rejected": "line {line}: {message}",
     "delivery.received": "{verdict}: {reason}",

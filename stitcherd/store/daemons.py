@@ -114,7 +114,7 @@ def join(db: Db, new: NewDaemon, lease: int | None, now: int) -> None:
     if new.role == "daemon":
         db.execute(_UNNAMED, (new.name,))
     if lease is not None:
-        payload = {name: row[name] for name in ("id", "name", "host", "role", "version", "workers")}
+        payload = {name: row[name] for name in ("name", "role", "workers")}  # all workspaces see it
         add_events(db, new_event("daemon.joined", actor=_DAEMON_ACTOR, now=now, payload=payload))
 
 
@@ -206,11 +206,11 @@ def _end(db: Db, where: str, values: Sequence[object], reason: str, now: int, *,
     """
     found = db.execute(
         "UPDATE daemons SET gone = 1, until = CASE WHEN until < database_ms() THEN until ELSE database_ms() END"
-        f" WHERE {where} RETURNING id, name, host, role",
+        f" WHERE {where} RETURNING name, role",
         values,
     ).fetchall()
     for row in found if told else ():
-        payload = {**dict(zip(row.keys(), row, strict=True)), "reason": reason}
+        payload = {"name": row["name"], "role": row["role"], "reason": reason}
         add_events(db, new_event("daemon.gone", actor=_DAEMON_ACTOR, now=now, payload=payload))
     db.execute(
         "DELETE FROM daemons WHERE gone = 1"

@@ -48,8 +48,8 @@ def job_notice(type_: str = "job.failed", **payload: Any) -> Notice:
             "worker builder is gone: its lease is over",
         ),
         (
-            notice_of(event("daemon.joined", role="daemon", name="doors", host="gate", version="1.2"), None),
-            "daemon doors joined: 1.2 on gate",
+            notice_of(event("daemon.joined", role="worker", name="builder", workers=2), None),
+            "worker builder joined: runs 2 jobs at a time",
         ),
         (
             notice_of(event("rails.rejected", line=3, column=1, message="unknown key"), None),

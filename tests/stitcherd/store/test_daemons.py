@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from shared.ids import new_id, now_ms
 from shared.models import RunnerJob
-from stitcherd.store import daemons, interruptions, rows, transitions
+from stitcherd.store import daemons, events, interruptions, rows, transitions
 from stitcherd.store.daemons import LeftJob, NameTaken, NewDaemon
 from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import dispatch, new_job
@@ -95,6 +95,15 @@ async def test_who_joins_and_who_is_gone_is_told(store: Store) -> None:
     assert not await store.write(daemons.beat, one.id, LEASE, ["agent"])
     joined, gone = "daemon.joined", "daemon.gone"
     assert await told(store) == [(joined, "one"), (joined, "two"), (gone, "one"), (gone, "two")]
+
+
+async def test_what_all_workspaces_are_told_has_nothing_that_only_the_operator_may_see(store: Store) -> None:
+    one = await join(store)
+    await store.write(daemons.leave, one.id, now_ms(), told=True)
+    async with store.reading() as db:
+        (joined, _), (gone, _) = await events.events_after(db, 0, 10)
+    assert joined.payload == {"name": "one", "role": "worker", "workers": 2}
+    assert gone.payload == {"name": "one", "role": "worker", "reason": "it was stopped"}
 
 
 async def test_a_process_with_the_same_state_directory_was_started_again(store: Store) -> None:
