@@ -24,13 +24,10 @@ class History(Struct, frozen=True):
 
     async def find_commit(self, name: str) -> str | None:
         """Return the sha of the commit at a full ref or a full sha, None where there is none."""
-        query = os.fsencode(f"{name}^{{commit}}\n")
-        answer = await self.git("cat-file", "--batch-check", repository=self.repository, stdin=query)
-        match answer.split():
-            case [sha, b"commit", _]:
-                return sha.decode()
-        await self.check()
-        return None
+        sha = await self._look_up(name)
+        if sha is None:
+            await self.check()
+        return sha
 
     async def is_ancestor(self, sha: str, of: str) -> bool:
         """Say whether a commit is another one, which must be there, or an ancestor of it; both are full shas."""
@@ -40,6 +37,21 @@ class History(Struct, frozen=True):
             if error.code != NO and (error.code is None or await self.find_commit(sha) is not None):
                 raise
             await self.check(of)
+            return False
+        return True
+
+    async def has_arrived(self, sha: str, of: str) -> bool:
+        """Say whether a commit is there by now, and another one or an ancestor of it.
+
+        That is for who waits: a no may be wrong, since nothing is read to make sure of it.
+        """
+        if await self._look_up(sha) is None:
+            return False
+        try:
+            await self.git("merge-base", "--is-ancestor", sha, of, repository=self.repository)
+        except GitFailed as error:
+            if error.code != NO:
+                raise
             return False
         return True
 
@@ -69,3 +81,11 @@ class History(Struct, frozen=True):
         """Read all files of a commit."""
         words = ("diff-index", "--cached", "--shortstat", "--no-renames", "--no-ext-diff", "--no-textconv", commit)
         await self.git(*words, "--", repository=self.repository, index=self.repository / NO_INDEX)
+
+    async def _look_up(self, name: str) -> str | None:
+        query = os.fsencode(f"{name}^{{commit}}\n")
+        answer = await self.git("cat-file", "--batch-check", repository=self.repository, stdin=query)
+        match answer.split():
+            case [sha, b"commit", _]:
+                return sha.decode()
+        return None

@@ -96,7 +96,7 @@ async def check_head(
 async def _await_commit(sha: str, head: str, mirror: Mirror, ref: str, sleep: Sleep) -> str:
     """Fetch a ref, which is at `head`, until it contains a commit, for at most HEAD_WAIT_SECONDS; return its head."""
     waited = 0.0
-    while waited < HEAD_WAIT_SECONDS and not await mirror.history.is_ancestor(sha, head):
+    while waited < HEAD_WAIT_SECONDS and not await mirror.history.has_arrived(sha, head):
         await sleep(HEAD_POLL_SECONDS)
         waited += HEAD_POLL_SECONDS
         head = await mirror.fetch_ref(ref) or head

@@ -9,6 +9,7 @@ from shared.models import RunnerJob, Start, Thread
 from stitcherd.config.settings import RepositorySettings
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkouts
+from stitcherd.git.history import History
 from stitcherd.git.mirror import Mirror
 from stitcherd.jobs.job_start import (
     HEAD_POLL_SECONDS,
@@ -165,6 +166,28 @@ async def test_a_head_that_a_forge_does_not_show_yet_is_looked_up_again(origin: 
     with pytest.raises(HeadMoved, match="or it has not arrived yet"):
         await find_start(job, remote, mirror, never)
     assert sum(never) == HEAD_WAIT_SECONDS
+
+
+async def test_all_history_is_not_read_at_each_look_for_a_head(
+    origin: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = RepositorySettings.model_construct(pattern="acme/roof", clone="https://forge.example/acme/roof.git")
+    read: list[tuple[str, ...]] = []
+    check = History.check
+
+    async def note(history: History, *commits: str) -> None:
+        read.append(commits)
+        await check(history, *commits)
+
+    monkeypatch.setattr(History, "check", note)
+    elsewhere = set_ref(origin, "refs/heads/elsewhere", "elsewhere\n")
+    head = set_ref(origin, REF, "first\n")
+    await mirror.fetch()
+    for pinned, times in (("0" * 40, [(), (head,)]), (elsewhere, [(head,)])):
+        read.clear()
+        with pytest.raises(HeadMoved):
+            await find_start(replace(ON_CHANGE, head_sha=pinned), remote, mirror, Sleeps(origin))
+        assert read == times, "to be sure of the no"
 
 
 async def test_before_the_push_the_change_must_still_contain_the_start(origin: Path, mirror: Mirror) -> None:
