@@ -1,7 +1,9 @@
 """A worker: what runs jobs in a daemon, for a store that several processes share, and nothing else."""
 
+import asyncio
 import logging
 import os
+import signal
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -28,6 +30,9 @@ log = logging.getLogger("stitcherd")
 async def serve_worker(directory: Path, settings: Settings) -> None:
     """Run jobs until SIGTERM or SIGINT; raises what a daemon raises that has no listeners."""
     stop, manager, supervision = handle_signals(), ServiceManager(os.environ), Supervision(StorageUnavailable)
+    asyncio.get_running_loop().add_signal_handler(
+        signal.SIGHUP, log.info, "SIGHUP: a worker has no file of rails to reload, it follows those in force"
+    )
     configure_process()
     state_dir = Path(settings.daemon.state_dir)
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

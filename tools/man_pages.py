@@ -56,7 +56,7 @@ def daemon_page() -> str:
     codes = "0 after a clean stop, 1 if it could not run, 2 for settings or rails that are not valid."
     signals = (
         "SIGTERM and SIGINT let running jobs continue for daemon.grace, and end what is left; a second one ends them "
-        "at once. SIGHUP reloads rails.yaml, which is also done whenever it is saved."
+        "at once. SIGHUP reloads rails.yaml, which is also done whenever it is saved; a worker has none to reload."
     )
     lines += [".SH SIGNALS", _text(signals), ".SH EXIT STATUS", _text(codes)]
     return "\n".join(lines) + "\n" + _FILES + _see_also("stitcher")

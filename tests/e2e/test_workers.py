@@ -93,6 +93,14 @@ def test_a_worker_runs_jobs_and_shows_itself(daemon: DaemonHarness, start_worker
     assert daemon.git("show", f"{job['branch']}:made") == ""
 
 
+def test_a_worker_that_is_told_to_reload_goes_on(daemon: DaemonHarness, start_worker: StartWorker) -> None:
+    occupy(daemon)
+    worker = start_worker("builder")
+    os.kill(worker.pid, signal.SIGHUP)
+    wait_until(lambda: b"SIGHUP: a worker has no file of rails" in daemon.log.read_bytes(), "it says so")
+    daemon.wait(daemon.dispatch("fix", "touch made"), "COMPLETED")
+
+
 def test_the_daemon_shows_the_output_of_a_job_on_a_worker_while_it_grows(
     daemon: DaemonHarness, start_worker: StartWorker
 ) -> None:
