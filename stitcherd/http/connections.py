@@ -2,8 +2,8 @@
 
 Anyone can open connections. Those without a whole request have a limit of their own, beyond which one of them is closed
 for each new one: they never keep out a webhook, which is whole within milliseconds. Of the address with the most of
-them, it is the one that has been waiting for the longest time. To find it takes no look at the others: a flood of
-connections must not cost the time of those who send requests.
+them, it is the one that has been waiting for the longest time. To find it takes one look at each address, and none at
+its other connections: a flood of them must not cost the time of those who send requests.
 """
 
 import asyncio

@@ -3,9 +3,7 @@
 A message is only a wake-up, `(job id, attempt)`; the store has the job's state. Huey forgets a message before it runs
 it, so its file is deleted and filled again from the store at every start. A message that is lost or delivered
 twice does no harm, because a job is claimed by compare-and-set. Only the next WINDOW jobs have a message: the others
-are read from the store when it is their turn. Of Huey only queue, priority and workers are used: no results, retries,
-schedules, locks or revocations. The private names of Huey that the adapters below rely on are checked by
-tests/stitcherd/test_queue.py.
+are read from the store when it is their turn.
 """
 
 import asyncio
