@@ -9,17 +9,16 @@ from pydantic import ValidationError
 from shared import locations
 from shared.suggest import did_you_mean
 from stitcherd.config.errors import KeyPath, describe_error, error_path, keys_of
+from stitcherd.config.http_settings import HttpSettings, TokenSettings
 from stitcherd.config.notify import NotifySettings
 from stitcherd.config.secrets import is_world_readable, readable_secrets, secret_entries
 from stitcherd.config.settings import (
     DaemonSettings,
     ExecutorSettings,
-    HttpSettings,
     RepositorySettings,
     RetentionSettings,
     Settings,
     SourceSettings,
-    TokenSettings,
 )
 from stitcherd.config.store_settings import StoreSettings
 from stitcherd.config.toml_lines import TOML_FORMAT, KeyLines, TomlError, parse_toml, table_header, type_in_words

@@ -1,4 +1,4 @@
-"""The tables of stitcherd.toml: every key, with its type and its default."""
+"""The tables of stitcherd.toml, some of them in modules of their own: every key, with its type and its default."""
 
 import hashlib
 import os
@@ -14,6 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from stitcherd.config import types
 from stitcherd.config.errors import invalid_value, missing_key
+from stitcherd.config.http_settings import HttpSettings, TokenSettings
 from stitcherd.config.notify import NotifySettings
 from stitcherd.config.secrets import PrivateKey, Secret, Token
 from stitcherd.config.store_settings import StoreSettings
@@ -23,10 +24,6 @@ _PART = r"(?!-)[A-Za-z0-9_.-]+"
 _REPOSITORY = re.compile(rf"(?P<owner>{_PART}(?:/{_PART})*)/(?P<name>{_PART})")  # GitLab groups may be nested
 REPOSITORIES_CACHED = 256  # names that deliveries gave, the newest
 _MIN_SECRET_LENGTH = 6  # masking a shorter one would mask ordinary words
-
-Permission = Literal[
-    "jobs:read", "jobs:write", "jobs:dispatch", "jobs:approve", "deliveries:read", "rails:read", "metrics:read"
-]
 
 
 class DaemonSettings(Table):
@@ -74,28 +71,6 @@ class RetentionSettings(Table):
     dedupe: types.PositiveDuration = Field(
         180 * 86400.0, description="how long deliveries are kept at least, so that a repeated one does nothing again"
     )
-
-
-class HttpSettings(Table):
-    """`[http]`: the HTTP API on TCP."""
-
-    listen: types.Listen = Field(
-        types.ListenAddress("127.0.0.1", 8466), description="the address for webhooks, and for the API with a token"
-    )
-    hosts: tuple[types.HostName, ...] = Field(
-        (), description="host names besides loopback that requests may have: those of a proxy or tunnel"
-    )
-    max_body: types.Size = Field(2**20, description="a larger body is refused with 413")
-
-    @property
-    def host(self) -> str:
-        """The IP address, without brackets, or localhost."""
-        return self.listen.host
-
-    @property
-    def port(self) -> int:
-        """The TCP port; 0 lets the kernel choose."""
-        return self.listen.port
 
 
 class AppSettings(Table):
@@ -219,15 +194,6 @@ class ExecutorSettings(Table):
         if self.resume and "output" in keys.optional_keys and self.output == "plain":
             raise invalid_value("needs an output other than plain: only a stream tells the session", ("resume",))
         return self
-
-
-class TokenSettings(Table):
-    """`[[tokens]]`: a token for the API over TCP."""
-
-    name: types.SingleWord = Field(description="its name, which events show as `token:NAME`")
-    sha256: types.Sha256 = Field(description="the SHA-256 of the token in hexadecimal digits, not the token")
-    workspace: types.SingleWord = Field("default", description="the tenant whose jobs and deliveries it reaches")
-    permissions: frozenset[Permission] = Field(description="what it may do")
 
 
 class Settings(Table):

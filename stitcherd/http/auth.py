@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 from msgspec import Struct
 
-from stitcherd.config.settings import Permission, TokenSettings
+from stitcherd.config.http_settings import Permission, TokenSettings
 from stitcherd.errors import Refusal
 from stitcherd.http.responses import Handler
 from stitcherd.http.state import STATE

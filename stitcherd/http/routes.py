@@ -28,7 +28,7 @@ from shared.api import (
 from shared.deliveries import Delivery, DeliveryPage, ReplayResponse, WebhookResponse
 from shared.models import AnswerState, Decision, RunnerJob, Status, Verdict
 from shared.stats import Grouping, Stats
-from stitcherd.config.settings import Permission
+from stitcherd.config.http_settings import Permission
 from stitcherd.http import (
     accounts,
     answers,

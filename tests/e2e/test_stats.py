@@ -1,4 +1,4 @@
-"""Statistics and metrics of jobs that a daemon ran, over its real doors, and after a restart."""
+"""Statistics and metrics of jobs that a daemon ran, over its real listeners, and after a restart."""
 
 import hashlib
 import re

@@ -34,7 +34,7 @@ StartWorker = Callable[..., WorkerHarness]
 @pytest.fixture
 def daemon(build: BuildDaemon) -> DaemonHarness:
     """A daemon that runs one job at a time itself."""
-    daemon = build(daemon='name = "doors"\nworkers = 1', store=SHORT_LEASE)
+    daemon = build(daemon='name = "front"\nworkers = 1', store=SHORT_LEASE)
     daemon.start()
     return daemon
 
