@@ -36,7 +36,7 @@ def files() -> dict[str, Path]:
 
 def test_only_transitions_write_a_jobs_status() -> None:
     writers = {name for name, path in files().items() for text in texts(path) if WRITES_A_JOB.search(text)}
-    others = {f"store/{name}.py" for name in ("jobs", "steps", "interruptions", "rulings", "retention")}
+    others = {f"store/{name}.py" for name in ("jobs", "steps", "interruptions", "rulings", "retention", "daemons")}
     assert writers == {TRANSITIONS, *others}
     for name in writers - {TRANSITIONS}:
         for text in texts(files()[name]):
