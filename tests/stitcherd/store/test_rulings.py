@@ -56,7 +56,7 @@ async def test_a_pause_precedes_the_question_and_limits_follow_it(store: Store) 
     full = structs.replace(CHANGED, total=0)
     assert isinstance(await store.write(scheduling.claim, job.id, 1, "me", 1, full), RailsChanged)
     stopped = structs.replace(concurrency_limits(stopped="no rails"))
-    assert await store.write(scheduling.claim, job.id, 1, "me", 1, stopped) == scheduling.Held("no rails")
+    assert await store.write(scheduling.claim, job.id, 1, "me", 1, stopped) == scheduling.Held("no rails", is_new=True)
 
 
 async def test_a_denied_job_is_cancelled_and_asked_again_when_it_is_retried(store: Store) -> None:
@@ -101,7 +101,9 @@ async def test_a_job_stays_queued_with_the_reason_while_its_rails_cannot_decide(
     job = await dispatch(store, new_job())
     reason = "the forge does not tell a permission"
     undecided = Undecided(job.version, "r2", reason)
-    assert await store.write(scheduling.claim, job.id, 1, "me", 1, CHANGED, undecided) == scheduling.Held(reason)
+    assert await store.write(scheduling.claim, job.id, 1, "me", 1, CHANGED, undecided) == scheduling.Held(
+        reason, is_new=True
+    )
     held = await detail(store, job)
     assert (held.status, held.held) == (Status.QUEUED, reason)
     assert await store.write(scheduling.find_startable, CHANGED, 9, 1) == (True, [(job.id, 1, 5)])
