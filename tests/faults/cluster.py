@@ -73,7 +73,8 @@ def _under_load(fault: str, cluster: _Cluster, inject: _Inject, rounds: int, pau
                 time.sleep(chance.uniform(0, pause))
                 inject(cluster, chance)
                 times += 1
-        wait_until(lambda: all(map(_is_ready, cluster.daemons)), "each daemon is ready", READY_SECONDS)
+                _start_ended(cluster)
+        wait_until(lambda: _are_ready(cluster), "each daemon is ready", READY_SECONDS)
         wait_until(lambda: not unfinished(first), "every job has ended", DRAIN_SECONDS)
     except AssertionError as error:  # it did not go on by itself
         accepted = sum(load.accepted for load in loads)
@@ -109,8 +110,6 @@ def _fail(cluster: _Cluster, chance: random.Random) -> None:
         _stop(node, 3 * LEASE_SECONDS)
     else:
         node.kill()
-    if node.process is None or node.process.poll() is not None:
-        _start(node)
 
 
 def _stop(node: Node, seconds: float) -> None:
@@ -121,11 +120,20 @@ def _stop(node: Node, seconds: float) -> None:
         os.kill(node.process.pid, signal.SIGCONT)
 
 
-def _start(node: Node) -> None:
-    if isinstance(node, DaemonHarness):
-        node.spawn()
-    else:
-        node.start()
+def _start_ended(cluster: _Cluster) -> None:
+    """Start what has ended, as a service manager does: killed, or by itself, as its server went away at its start."""
+    for node in cluster.nodes:
+        if node.process is not None and node.process.poll() is None:
+            continue
+        if isinstance(node, DaemonHarness):
+            node.spawn()
+        else:
+            node.start()
+
+
+def _are_ready(cluster: _Cluster) -> bool:
+    _start_ended(cluster)
+    return all(map(_is_ready, cluster.daemons))
 
 
 def _is_ready(daemon: DaemonHarness) -> bool:
