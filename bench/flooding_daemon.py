@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from shared.ids import now_ms
-from stitcherd import daemon
+from stitcherd import execution
 from stitcherd.__main__ import main
 from stitcherd.store.db import Db
 from stitcherd.store.events import add_events, new_event
@@ -51,5 +51,5 @@ def append_batch(db: Db, first: int, number: int) -> None:
 
 
 if __name__ == "__main__":
-    setattr(daemon, "open_sqlite", open_with_handler)  # noqa: B010 (it is not exported)
+    setattr(execution, "open_sqlite", open_with_handler)  # noqa: B010 (it is not exported)
     sys.exit(main())
