@@ -24,8 +24,6 @@ KINDS = ("sqlite", "postgres")
 CONNECTIONS = 16
 IDLE_SECONDS = 20.0
 NOTHING = jobs.PROGRAMS["an executor that does nothing"]
-# The first job keeps the only worker of the daemon busy, so that the worker beside it takes the others.
-AGENT = 'mkdir "$1" 2>/dev/null && exec sleep 600; true'
 
 
 def measure(options: Namespace) -> list[dict[str, Any]]:
@@ -71,16 +69,11 @@ def _compared(found: dict[str, list[float]]) -> dict[str, Any]:
 def _beside(cluster: PostgresCluster) -> dict[str, Any]:
     """Measure how long jobs of a daemon wait for a worker, and how many transactions both need when idle."""
     store = _store(cluster, "postgres")
-    busy = cluster.directory / "busy"
-    with run_daemon(workers=1, agent=("sh", "-c", AGENT, "sh", str(busy)), store=store) as daemon:
-        daemon.request("POST", "/stitcher/dispatch", {"type": "nothing"})
-        while daemon.request("GET", "/runner-jobs?limit=1")["counts"]["running"] == 0:
-            time.sleep(0.02)
-        with _worker(daemon):
-            waits = sorted(dispatch.start_delays(daemon))
-            before = _transactions(cluster)
-            time.sleep(IDLE_SECONDS)
-            idle = (_transactions(cluster) - before) / IDLE_SECONDS / 2
+    with run_daemon(workers=0, store=store) as daemon, _worker(daemon):
+        waits = sorted(dispatch.start_delays(daemon))
+        before = _transactions(cluster)
+        time.sleep(IDLE_SECONDS)
+        idle = (_transactions(cluster) - before) / IDLE_SECONDS / 2
     return {
         "201_to_start_p50_ms": round(statistics.median(waits), 1),
         "p99_ms": round(waits[int(len(waits) * 0.99)], 1),
@@ -94,9 +87,8 @@ def _worker(daemon: BenchDaemon) -> Iterator[None]:
     place = daemon.directory / "worker"
     place.mkdir()
     settings = (daemon.directory / "stitcherd.toml").read_text()
-    settings = settings.replace(f"{daemon.directory}/state", f"{place}/state").replace(
-        "[daemon]", '[daemon]\nname = "w"'
-    )
+    settings = settings.replace(f"{daemon.directory}/state", f"{place}/state")
+    settings = settings.replace("workers = 0", 'name = "w"\nworkers = 4')
     (place / "stitcherd.toml").write_text(settings)
     argv = [sys.executable, "-m", "stitcherd", "worker", "--config", str(place)]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -18,9 +18,7 @@ from stitcherd.store.rulings import Ruling, Undecided
 from stitcherd.supervision import running_parts
 
 ACCOUNTS_SECONDS = 10.0  # between two looks for accounts that other daemons have stored
-OUTBOX_SECONDS = (
-    2.0  # between two looks for answers that are to be sent because somebody asked for it at another daemon
-)
+OUTBOX_SECONDS = 2.0  # between two looks for answers whose retry was requested at another daemon
 DECIDING_SECONDS = 5.0  # between two looks for deliveries that a daemon has left undecided
 
 
