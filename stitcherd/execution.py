@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from shared import VERSION
-from shared.ids import new_id, now_ms
+from shared.ids import new_id
 from shared.models import RunnerJob
 from stitcherd.config.settings import DaemonSettings, Settings
 from stitcherd.executors import build_executors
@@ -59,7 +59,8 @@ async def open_store(settings: Settings) -> Store:
         raise UnusableDatabase(f"store.kind postgres needs {error.name}: install stitcher[postgres]") from None
     store = await open_postgres(settings.store.dsn)
     try:
-        _refuse_skew(await read_skew(store))
+        async with store.reading() as db:
+            _refuse_skew(await daemons.clock_skew(db))
     except BaseException:
         await store.close()
         raise
@@ -70,15 +71,6 @@ def _refuse_skew(skew: int) -> None:
     if abs(skew) > CLOCK_SKEW_MS:
         place = f"{abs(skew) / 1000:.1f} s {'behind' if skew > 0 else 'ahead of'}"
         raise ClockSkew(f"the clock of this machine is {place} that of the database: set both by NTP")
-
-
-async def read_skew(store: Store) -> int:
-    """Return how many milliseconds the clock of the database is ahead of ours."""
-    async with store.reading() as db:
-        await daemons.clock(db)  # the connection may have been lost
-        begun = now_ms()
-        there = await daemons.clock(db)
-    return there - (begun + now_ms()) // 2
 
 
 async def take_lease(store: Store, settings: Settings, role: str) -> Lease:

@@ -4,7 +4,6 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from shared.api import DaemonList, ReadinessCheck
-from shared.ids import now_ms
 from stitcherd.http.auth import require_operator
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE, AppState
@@ -30,7 +29,7 @@ async def daemons_check(state: AppState) -> tuple[ReadinessCheck, ...]:
     try:
         async with state.store.reading() as db:
             living = await daemons.living_daemons(db)
-            skew = await daemons.clock(db) - now_ms()
+            skew = await daemons.clock_skew(db)
     except StorageUnavailable as error:
         return (ReadinessCheck("daemons", ok=False, detail=str(error), since=since),)
     names = ", ".join(f"{each.role} {each.name} ({each.workers})" for each in living)

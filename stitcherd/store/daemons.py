@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.api import DaemonState
-from shared.ids import format_timestamp
+from shared.ids import format_timestamp, now_ms
 from stitcherd.store import rows
 from stitcherd.store.db import Db, Reader, Row
 from stitcherd.store.events import add_events, new_event
@@ -185,8 +185,15 @@ def is_living(db: Db, daemon_id: str) -> bool:
     )
 
 
-async def clock(db: Reader) -> int:
-    """Return the time of the database in milliseconds."""
+async def clock_skew(db: Reader) -> int:
+    """Return how many milliseconds the clock of the database is ahead of ours."""
+    await _clock(db)  # so that only a round trip is measured, not what a first statement takes
+    begun = now_ms()
+    there = await _clock(db)
+    return there - (begun + now_ms()) // 2
+
+
+async def _clock(db: Reader) -> int:
     [row] = await fetch_all(db, "SELECT database_ms() AS now", [])
     return int(row["now"])
 
