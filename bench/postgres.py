@@ -1,9 +1,10 @@
-"""PostgreSQL instead of SQLite in the same run: intake, whole jobs, the start of a job by a worker, idle transactions.
+"""PostgreSQL instead of SQLite in the same run: intake, whole jobs, the start of a job by a worker, idle statements.
 
 The server is one of the benchmark's own, on this machine, that writes to the disk before it answers.
 """
 
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -67,17 +68,15 @@ def _compared(found: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def _beside(cluster: PostgresCluster) -> dict[str, Any]:
-    """Measure how long jobs of a daemon wait for a worker, and how many transactions both need when idle."""
+    """Measure how long jobs of a daemon wait for a worker, and how many statements both send when idle."""
     store = _store(cluster, "postgres")
     with run_daemon(workers=0, store=store) as daemon, _worker(daemon):
         waits = sorted(dispatch.start_delays(daemon))
-        before = _transactions(cluster)
-        time.sleep(IDLE_SECONDS)
-        idle = (_transactions(cluster) - before) / IDLE_SECONDS / 2
+        idle = _statements(cluster, IDLE_SECONDS) / IDLE_SECONDS / 2
     return {
         "201_to_start_p50_ms": round(statistics.median(waits), 1),
         "p99_ms": round(waits[int(len(waits) * 0.99)], 1),
-        "idle_transactions_per_s_each": round(idle, 2),
+        "idle_statements_per_s_each": round(idle, 2),
     }
 
 
@@ -105,9 +104,12 @@ def _worker(daemon: BenchDaemon) -> Iterator[None]:
         process.wait(30)
 
 
-def _transactions(cluster: PostgresCluster) -> int:
-    with psycopg.connect(cluster.dsn("postgres")) as connection:
-        found = connection.execute(
-            "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database WHERE datname LIKE 'test_%'"
-        ).fetchone()
-    return int(found[0]) if found else 0
+def _statements(cluster: PostgresCluster, seconds: float) -> int:
+    """Return how many statements the server gets meanwhile, by its log; what is sent in one message counts as one."""
+    with psycopg.connect(cluster.dsn("postgres"), autocommit=True) as connection:
+        for value in ("all", "none"):
+            connection.execute(f"ALTER SYSTEM SET log_statement = '{value}'".encode())
+            connection.execute("SELECT pg_reload_conf()")
+            if value == "all":
+                time.sleep(seconds)
+    return len(re.findall(r"LOG:  (?:statement|execute [^:]+): ", (cluster.directory / "log").read_text()))

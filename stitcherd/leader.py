@@ -17,9 +17,9 @@ from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.rulings import Ruling, Undecided
 from stitcherd.supervision import running_parts
 
-ACCOUNTS_SECONDS = 10.0  # between two looks for accounts that other daemons have stored
-OUTBOX_SECONDS = 2.0  # between two looks for answers whose retry was requested at another daemon
-DECIDING_SECONDS = 5.0  # between two looks for deliveries that a daemon has left undecided
+ACCOUNTS_SECONDS = 15.0  # between two looks for accounts that other daemons have stored
+OUTBOX_SECONDS = 5.0  # between two looks for answers whose retry was requested at another daemon
+DECIDING_SECONDS = 10.0  # between two looks for deliveries that a daemon has left undecided
 
 
 async def do_leaders_work(

@@ -15,6 +15,7 @@ from stitcherd.http.requests import CURSOR_MAX, QUERY, EmptyBody, RequestBody, p
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE
 from stitcherd.jobs.commands import BulkAction
+from stitcherd.jobs.dispatch import JobRequest
 from stitcherd.queue import QUEUE_NAME
 from stitcherd.store import events, jobs
 
@@ -157,8 +158,8 @@ async def _dispatch(request: web.Request) -> tuple[RunnerJob, bool]:
     metadata = body.metadata or {}
     if len(json.dumps(metadata)) > METADATA_MAX:
         raise Refusal("invalid", f"metadata: larger than {METADATA_MAX} bytes")
-    return await state.dispatcher.dispatch(
-        job_type=body.type,
+    wanted = JobRequest(
+        type=body.type,
         prompt=body.prompt or "",
         repository=body.repository,
         ref=body.ref,
@@ -166,9 +167,9 @@ async def _dispatch(request: web.Request) -> tuple[RunnerJob, bool]:
         workspace=_resolve_workspace(request, body.workspace_id) or "default",
         priority=body.priority,
         metadata=metadata,
-        idempotency_key=body.idempotency_key,
-        actor=caller(request).actor,
     )
+    actor = caller(request).actor
+    return await state.dispatcher.dispatch(wanted, actor=actor, idempotency_key=body.idempotency_key)
 
 
 def _parse_filter(text: str) -> filters.Filter:

@@ -63,7 +63,7 @@ class Deciding:
 
     async def take_up(self) -> None:
         """Decide what other daemons have left as well; what is still decided there is decided once all the same."""
-        async with self._store.reading() as db:
+        async with self._store.reading(one_statement=True) as db:
             left = await undecided_deliveries(db)
         for delivery in left:
             if delivery.id not in self._pending:

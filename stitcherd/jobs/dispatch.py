@@ -1,6 +1,9 @@
 """Dispatches jobs that are requested by hand, past the triggers of the rails."""
 
+from typing import Any
+
 import msgspec
+from msgspec import Struct
 
 from shared.ids import new_id, now_ms
 from shared.models import RunnerJob
@@ -13,8 +16,22 @@ from stitcherd.rails.decide import DispatchRequest, UnknownJobType
 from stitcherd.rails.live import LiveRails
 from stitcherd.sources import signatures
 from stitcherd.store import jobs
+from stitcherd.store.in_force import RailsReplaced
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.store import Store
+
+
+class JobRequest(Struct, frozen=True):
+    """A job that is requested by hand; with the same idempotency key it must be the same in all fields."""
+
+    type: str
+    prompt: str
+    repository: str | None
+    ref: str | None
+    agent_task_id: str | None
+    workspace: str
+    priority: int
+    metadata: dict[str, Any]
 
 
 class Dispatcher:
@@ -30,34 +47,21 @@ class Dispatcher:
         self._queue = queue
 
     async def dispatch(
-        self,
-        *,
-        job_type: str,
-        prompt: str,
-        repository: str | None,
-        ref: str | None,
-        agent_task_id: str | None,
-        workspace: str,
-        priority: int,
-        metadata: dict[str, object],
-        idempotency_key: str | None,
-        actor: str,
+        self, request: JobRequest, *, actor: str, idempotency_key: str | None = None
     ) -> tuple[RunnerJob, bool]:
         """Store a manually dispatched job; return it, and whether it is new. Raises Refusal, StorageUnavailable."""
-        request = {
-            "type": job_type,
-            "prompt": prompt,
-            "repository": repository,
-            "ref": ref,
-            "agent_task_id": agent_task_id,
-            "workspace": workspace,
-            "priority": priority,
-            "metadata": metadata,
-        }
+        while True:
+            try:
+                return await self._dispatch(request, actor, idempotency_key)
+            except RailsReplaced:
+                await self._rails.follow()
+
+    async def _dispatch(self, request: JobRequest, actor: str, idempotency_key: str | None) -> tuple[RunnerJob, bool]:
+        repository, in_force = request.repository, self._rails.in_force
         entry = self._settings.repository(repository) if repository else None
         try:
             evaluation = self._evaluator.evaluate_dispatch(
-                DispatchRequest(job_type, actor), repository, workspace, self._rails.current
+                DispatchRequest(request.type, actor), repository, request.workspace, self._rails.current
             )
         except UnknownJobType as unknown:
             raise Refusal("invalid", f"type: {unknown}") from unknown
@@ -67,28 +71,28 @@ class Dispatcher:
             raise Refusal("denied", decision.reason, remedy, more={"decision": msgspec.to_builtins(decision)})
         job = jobs.NewJob(
             id=new_id(),
-            workspace=workspace,
-            type=job_type,
+            workspace=request.workspace,
+            type=request.type,
             profile=type_.profile.name,
             executor=type_.profile.executor,
-            priority=priority,
+            priority=request.priority,
             repository=repository,
-            ref=ref or (entry.base if entry else None),
+            ref=request.ref or (entry.base if entry else None),
             thread=None,
-            prompt=prompt or " ".join(filter(None, (job_type, repository))),
-            metadata=metadata,
+            prompt=request.prompt or " ".join(filter(None, (request.type, repository))),
+            metadata=request.metadata,
             tries_max=type_.tries,
             on_interrupt=type_.on_interrupt,
             rails_digest=decision.rails_digest or "",
             actor=actor,
-            origin={"dispatch": job_type},
-            agent_task_id=agent_task_id,
+            origin={"dispatch": request.type},
+            agent_task_id=request.agent_task_id,
             idempotency_key=idempotency_key,
             request_sha256=signatures.sha256(msgspec.json.encode(request, order="sorted")),
-            limits=limits.job_limits(evaluation.limits, workspace, actor, repository),
+            limits=limits.job_limits(evaluation.limits, request.workspace, actor, repository),
         )
         now = now_ms()
-        stored = await self._store.write(jobs.dispatch, job, decision, now)
+        stored = await self._store.write(jobs.dispatch, job, decision, now, in_force)
         if isinstance(stored, LimitsReached):
             throttled = limits.apply_uses(decision, job.limits, stored.uses)
             more = {"decision": msgspec.to_builtins(throttled)}

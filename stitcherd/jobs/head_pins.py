@@ -18,7 +18,8 @@ from stitcherd.store import approvals
 from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.store import Store
 
-POLL_SECONDS = 2.0  # between two looks for such jobs
+LOOK_SECONDS = 10.0  # between two looks for such jobs while nothing happens
+COALESCE_SECONDS = 0.5  # between two looks because of events
 RETRY_MS = 60_000  # after a look-up that failed, or that found no such ref
 
 log = logging.getLogger(__name__)
@@ -27,15 +28,20 @@ log = logging.getLogger(__name__)
 async def pin_heads(store: Store, settings: Settings, checkouts: Checkouts) -> None:
     """Pin the heads of waiting jobs; for ever."""
     due: dict[str, int] = {}  # when a job is to be looked at again, by its id
+    committed = store.commits()
     while True:
-        async with store.reading() as db:
+        committed.clear()
+        async with store.reading(one_statement=True) as db:
             waiting = await approvals.without_head(db)
         due = {job.id: due.get(job.id, 0) for job in waiting}
         for job in waiting:
             if due[job.id] <= now_ms():
                 await _pin(job, store, settings, checkouts)
                 due[job.id] = now_ms() + RETRY_MS
-        await asyncio.sleep(POLL_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await committed.wait()
+        await asyncio.sleep(COALESCE_SECONDS)
 
 
 async def _pin(job: RunnerJob, store: Store, settings: Settings, checkouts: Checkouts) -> None:

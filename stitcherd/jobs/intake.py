@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
 from msgspec import structs
 
@@ -37,11 +38,14 @@ from stitcherd.store import deliveries, jobs
 from stitcherd.store import limits as store_limits
 from stitcherd.store.accounts import AccountTaken
 from stitcherd.store.evaluated import UndecidedDelivery
+from stitcherd.store.in_force import RailsReplaced
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.repetitions import DeliveryIdentity, RepeatedDelivery, find_repeated
 from stitcherd.store.store import Store
 
-MAX_DECISIONS = 5  # on one delivery, while other ids are kept for its accounts
+R = TypeVar("R")
+
+MAX_DECISIONS = 5  # on one delivery, while other ids are kept for its accounts, or other rails are put in force
 
 
 class Intake:
@@ -81,7 +85,7 @@ class Intake:
             hint = f"compare the secret in the forge's webhook settings with sources.{source.name}.secrets"
             raise Refusal("bad_signature", f"{error} of source {source.name}", hint) from error
         received = partial(self._accept, source, headers, body, kind.external_id(headers), form=form, now=now)
-        return await self._with_current_ids(partial(received, secret=secret, via=Via.WEBHOOK))
+        return await self._until_current(partial(received, secret=secret, via=Via.WEBHOOK))
 
     async def take(
         self, source: SourceSettings, headers: Mapping[str, str], body: bytes, external_id: str | None, via: Via
@@ -92,7 +96,7 @@ class Intake:
         StorageUnavailable.
         """
         received = partial(self._accept, source, headers, body, external_id, form=False, now=now_ms())
-        return await self._with_current_ids(partial(received, secret=0, via=via))
+        return await self._until_current(partial(received, secret=0, via=via))
 
     async def _accept(
         self,
@@ -112,7 +116,7 @@ class Intake:
         hook = kept_headers.get(kind.hook_header or "")
         seen_since = now - int(self._settings.retention.dedupe * 1000)
         same_body_since = None if kind.body_window == 0 else max(seen_since, now - (kind.body_window or now))
-        rails = self._rails.current
+        rails, in_force = self._rails.current, self._rails.in_force
         try:
             trigger, evaluation = self._evaluator.evaluate(source, headers, body, form=form, rails=rails)
         except (NotJson, WrongShape) as error:
@@ -142,6 +146,7 @@ class Intake:
             via=via,
             hook=hook,
             accounts=self._sightings(trigger, rails),
+            rails_in_force=in_force,
         )
         command = thread_command(trigger, rails)
         if command is not None and rails is not None:
@@ -162,14 +167,18 @@ class Intake:
 
         `refused` are accounts, by id, of which the forge tells nothing. Raises AlreadyDecided, StorageUnavailable.
         """
-        rails, delivery = self._rails.current, undecided.delivery
+        return await self._until_current(partial(self._decide, undecided, refused))
+
+    async def _decide(self, undecided: UndecidedDelivery, refused: Mapping[str, AccountAccess]) -> Mapping[str, str]:
+        rails, in_force, delivery = self._rails.current, self._rails.in_force, undecided.delivery
         try:
             source, trigger, evaluation = self._evaluator.reevaluate(delivery, undecided.body, rails, refused)
         except (SourceGone, NotJson, WrongShape) as error:
             decision = Decision(Verdict.DENIED, f"it cannot be decided any more: {error}", None)
-            await self._store.write_item(deliveries.add_deliveries, (delivery_to_decide(undecided, decision), None))
+            given_up = delivery_to_decide(undecided, decision, None)
+            await self._store.write_item(deliveries.add_deliveries, (given_up, None))
             return {}
-        new = delivery_to_decide(undecided, evaluation.decision)
+        new = delivery_to_decide(undecided, evaluation.decision, in_force)
         command = thread_command(trigger, rails) if delivery.replay_of is None else None
         if command is not None and rails is not None:
             facts = self._evaluator.facts(source, trigger, refused)
@@ -184,7 +193,7 @@ class Intake:
 
         A replayed command of a thread does nothing: it was given for the jobs of its time. Raises Refusal.
         """
-        return await self._with_current_ids(partial(self._replay, delivery, body, actor))
+        return await self._until_current(partial(self._replay, delivery, body, actor))
 
     async def _replay(self, delivery: Delivery, body: bytes, actor: str) -> WebhookResponse:
         source, trigger, evaluation = self._reevaluate(delivery, body)
@@ -202,6 +211,7 @@ class Intake:
             replay_of=delivery.id,
             via=delivery.via,
             accounts=self._sightings(trigger, self._rails.current),
+            rails_in_force=self._rails.in_force,
         )
         return await self._store_evaluated(new, self._job_of(new, source, trigger, evaluation))
 
@@ -234,13 +244,15 @@ class Intake:
         source, trigger, evaluation = self._reevaluate(delivery, body)
         return await self._apply_limits(evaluation.decision, limits_of(source, trigger, evaluation))
 
-    async def _with_current_ids(self, store: Callable[[], Awaitable[WebhookResponse]]) -> WebhookResponse:
-        """Decide and store a delivery, and again where another id was kept for one of its accounts meanwhile."""
+    async def _until_current(self, store: Callable[[], Awaitable[R]]) -> R:
+        """Decide and store a delivery, and again where meanwhile the ids of its accounts or the rails have changed."""
         for _ in range(MAX_DECISIONS - 1):
             try:
                 return await store()
             except AccountTaken:
                 await self._accounts.load()
+            except RailsReplaced:
+                await self._rails.follow()
         return await store()
 
     def _sightings(self, trigger: Trigger, rails: CompiledRails | None) -> tuple[AccountSighting, ...]:

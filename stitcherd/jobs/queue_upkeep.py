@@ -16,7 +16,7 @@ from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.rulings import Ruling, Undecided
 from stitcherd.store.store import Store
 
-LOOK_SECONDS = 5.0  # between two looks while no job changes: an executor may be away since
+LOOK_SECONDS = 10.0  # between two looks while no job changes: an executor may be away since
 COALESCE_SECONDS = 1.0  # between two looks because of notifications
 NOBODY_REACHES = "executor {executor}: no daemon or worker reaches it"
 
@@ -41,7 +41,7 @@ async def keep_queue(
         with suppress(StorageUnavailable):
             if rails.current is not None and rails.current.mode != "observe":
                 await _rule(store, rails.current.digest, rule)
-            async with store.reading() as db:
+            async with store.reading(one_statement=True) as db:
                 held = await taking.out_of_reach(db)
             if held:
                 reasons = {name: unreachable_reason(name, why) for name, why in away().items()}
@@ -52,11 +52,12 @@ async def _rule(store: Store, digest: str, rule: Callable[[RunnerJob], Awaitable
     """Decide each job once that is queued: those that stay undecided do not keep the others waiting."""
     last = 0
     while True:
-        async with store.reading() as db:
+        async with store.reading(one_statement=True) as db:
             places = await taking.otherwise_decided(db, digest, last)
-            found = [await jobs.get_job(db, job_id, None) for _, job_id in places]
-        if not found:
+        if not places:
             return
+        async with store.reading() as db:
+            found = [await jobs.get_job(db, job_id, None) for _, job_id in places]
         last, _ = places[-1]
         for job in found:
             ruling = await rule(job)

@@ -40,8 +40,10 @@ def delivery_to_store(
     )
 
 
-def delivery_to_decide(undecided: UndecidedDelivery, decision: Decision) -> deliveries.NewDelivery:
-    """Return a delivery that is stored and was not decided yet, with its decision."""
+def delivery_to_decide(
+    undecided: UndecidedDelivery, decision: Decision, rails_in_force: str | None
+) -> deliveries.NewDelivery:
+    """Return a delivery that is stored and was not decided yet, with its decision and the rails that it is under."""
     stored = undecided.delivery
     return deliveries.NewDelivery(
         id=stored.id,
@@ -66,6 +68,7 @@ def delivery_to_decide(undecided: UndecidedDelivery, decision: Decision) -> deli
         subject=stored.subject,
         via=stored.via,
         decides=True,
+        rails_in_force=rails_in_force,
     )
 
 

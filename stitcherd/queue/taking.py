@@ -21,7 +21,7 @@ from stitcherd.queue import QUEUE_NAME, QueuedJob, RunAttempt
 from stitcherd.queue.consumer import EmbeddedConsumer, JsonSerializer
 from stitcherd.store.errors import StorageUnavailable
 
-LOOK_SECONDS = 2.0  # between two looks for a job, should a notification be lost, or a limit be free by time
+LOOK_SECONDS = 5.0  # between two looks for a job, should a notification be lost, or a limit be free by time
 COALESCE_SECONDS = 0.01  # between two looks because of notifications
 
 log = logging.getLogger(__name__)

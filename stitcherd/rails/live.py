@@ -191,6 +191,11 @@ class LiveRails:
         )
 
     @property
+    def in_force(self) -> str:
+        """The digest of the rails in force for all daemons, as far as is known here; empty without any."""
+        return self._in_force or ""
+
+    @property
     def differs(self) -> bool:
         """Whether the file is valid, and not what is in force."""
         return self._error is None and self.current is not None and self._file_text not in {None, self.current.text}

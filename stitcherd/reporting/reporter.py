@@ -134,7 +134,9 @@ class Reporter:
 
     async def look(self) -> None:
         """Look for answers that are due now: another daemon may have been asked to send them at once."""
-        self._wake(self._outboxes)
+        async with self._store.reading(one_statement=True) as db:
+            due = await store_outbox.due_sources(db, now_ms())
+        self._wake(due)
 
     def _wake(self, sources: Collection[str]) -> None:
         for name in sources:

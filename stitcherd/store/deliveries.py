@@ -2,8 +2,8 @@
 
 Where something prevents a new job, nothing is stored, and the caller gets what it is: it words the verdict and stores
 the delivery without the job. If another id was kept for one of its accounts since it was decided, AccountTaken is
-raised. A delivery whose verdict is deciding is decided by the same functions, once: AlreadyDecided is raised for the
-second time.
+raised, and RailsReplaced if other rails were put in force. A delivery whose verdict is deciding is decided by the same
+functions, once: AlreadyDecided is raised for the second time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,6 +22,7 @@ from stitcherd.store.bodies import add_bodies, read_body
 from stitcherd.store.db import Db, Reader
 from stitcherd.store.decisions import add_decisions, find_document, forget_decisions
 from stitcherd.store.events import NewEvent, add_events, new_event
+from stitcherd.store.in_force import refuse_others
 from stitcherd.store.jobs import NewJob, add_jobs, open_on_threads
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.queries import (
@@ -42,6 +43,7 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
     `seen_since` and `same_body_since` are those of its DeliveryIdentity. `job_id` is the job that it led to. Its
     verdict and reason are those of the decision, unless it has its own. `accounts` are the ids that it gives for
     accounts. With `decides`, it is stored already, and this is its decision; `received_at` is then the time of that.
+    `rails_in_force` is the digest of those that it was decided under, empty without any.
     """
 
     id: str
@@ -73,6 +75,7 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
     job_id: str | None = None
     accounts: tuple[AccountSighting, ...] = ()
     decides: bool = False
+    rails_in_force: str | None = None
 
     def columns(self) -> dict[str, Any]:
         """Return the columns of its row, but for the key of its decision."""
@@ -100,7 +103,7 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
         )
 
 
-_NOT_COLUMNS = {"body", "decision", "seen_since", "same_body_since", "accounts", "decides"}
+_NOT_COLUMNS = {"body", "decision", "seen_since", "same_body_since", "accounts", "decides", "rails_in_force"}
 COLUMNS = tuple(name for name in NewDelivery.__struct_fields__ if name not in _NOT_COLUMNS)
 _COLUMN_VALUES = attrgetter(*COLUMNS)
 
@@ -239,10 +242,11 @@ def repeated_deliveries(db: Db, new: Sequence[NewDelivery]) -> dict[int, Repeate
 def insert_deliveries(db: Db, new: Sequence[tuple[NewDelivery, NewJob | None]]) -> None:
     """Store deliveries that repeat nothing, with their decisions, bodies, jobs and events.
 
-    Raises AccountTaken and AlreadyDecided.
+    Raises AccountTaken, RailsReplaced and AlreadyDecided.
     """
     if not new:
         return
+    refuse_others(db, (delivery.rails_in_force for delivery, _ in new))
     decisions = add_decisions(db, [delivery.decision for delivery, _ in new])
     columns = [
         {**delivery.columns(), "decision": decision} for (delivery, _), decision in zip(new, decisions, strict=True)

@@ -20,6 +20,7 @@ from stitcherd.store import answers, approvals, limits, rows
 from stitcherd.store.db import Db, Reader, Row
 from stitcherd.store.decisions import add_decision, find_document
 from stitcherd.store.events import EVENT_SELECT, NewEvent, add_events, new_event, newest_event
+from stitcherd.store.in_force import refuse_others
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.queries import (
     chunks,
@@ -149,10 +150,13 @@ def _first_events(new: NewJob, key: int, now: int) -> tuple[NewEvent, NewEvent]:
     return created, new_event("job.queued", **about, payload={"attempt": FIRST_ATTEMPT})
 
 
-def dispatch(db: Db, new: NewJob, decision: Decision, now: int) -> tuple[RunnerJob, bool] | LimitsReached:
+def dispatch(
+    db: Db, new: NewJob, decision: Decision, now: int, rails_in_force: str | None = None
+) -> tuple[RunnerJob, bool] | LimitsReached:
     """Store a job that was requested by hand; return it and whether it is new. Stores nothing where a limit is reached.
 
     The same idempotency key with the same request finds the first job; with another request it raises Refusal.
+    `rails_in_force` is the digest of those that it was decided under: RailsReplaced is raised if others are.
     """
     if new.idempotency_key is not None:
         row = db.execute(
@@ -166,6 +170,7 @@ def dispatch(db: Db, new: NewJob, decision: Decision, now: int) -> tuple[RunnerJ
             )
         if row is not None:
             return rows.job(row), False
+    refuse_others(db, [rails_in_force])
     uses = limits.count_uses(db, new.limits, now)
     if limits.are_reached(uses):
         return LimitsReached(uses)

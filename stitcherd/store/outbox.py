@@ -61,6 +61,12 @@ def take_answer(db: Db, source: str, now: int) -> TakenAnswer | None:
     return TakenAnswer(**values | {"uncertain": bool(row["uncertain"])})
 
 
+async def due_sources(db: Reader, now: int) -> list[str]:
+    """Return the sources that have an answer to be sent now."""
+    found = await fetch_all(db, "SELECT DISTINCT source FROM answers WHERE state = 'pending' AND due_at <= ?", [now])
+    return [row["source"] for row in found]
+
+
 async def next_due(db: Reader, source: str) -> int | None:
     """Return when the next answer of a source is due, None if none is pending."""
     found = await fetch_all(

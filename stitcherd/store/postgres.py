@@ -62,10 +62,10 @@ class _PostgresReaders:
             self._idle.put_nowait(reader)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Reader]:
+    async def reading(self, *, one_statement: bool) -> AsyncIterator[Reader]:
         reader = await self._idle.get()
         try:
-            if not await _has_begun(reader):  # its connection was lost since it was used
+            if reader.connection.closed or not (one_statement or await _has_begun(reader)):  # lost since it was used
                 reader = await self._reopen(reader)
             async with _transaction(reader):
                 yield reader
@@ -126,7 +126,7 @@ async def _transaction(reader: PostgresReader) -> AsyncIterator[None]:
         raise unavailable(error) from error
     finally:
         try:
-            await reader.connection.rollback()
+            await reader.connection.rollback()  # sends nothing where no transaction has begun
         except psycopg.Error:
             await reader.connection.close()
 

@@ -18,8 +18,9 @@ OUTCOME_SECONDS = 8.0  # to find out what became of a commit whose connection wa
 _RETRY_SECONDS = 0.2
 _BEGIN = b"BEGIN; SELECT pg_advisory_xact_lock(%d); SELECT CAST(pg_current_xact_id() AS text) AS id" % WRITER_LOCK
 _COMMIT = (
-    "UPDATE highest_keys SET seq = newest.id FROM (SELECT max(id) AS id FROM events) newest"
-    f" WHERE name = 'events' AND seq < newest.id; SELECT pg_notify('{CHANNEL}', ''); COMMIT"
+    "WITH added AS (UPDATE highest_keys SET seq = newest.id FROM (SELECT max(id) AS id FROM events) newest"
+    " WHERE name = 'events' AND seq < newest.id RETURNING 1)"
+    f" SELECT pg_notify('{CHANNEL}', '') FROM added; COMMIT"
 ).encode()
 
 
@@ -55,11 +56,12 @@ class PostgresEngine:
         [row] = found
         self._transaction = row["id"]
 
-    def commit(self) -> None:
-        """Put the transaction on disk, and tell the other daemons."""
+    def commit(self) -> bool:
+        """Put the transaction on disk, and tell the other daemons of new events; return whether there may be some."""
         crash_points.reach("before_commit")
+        may_have_events = True
         try:
-            self.db.connection.execute(_COMMIT, prepare=False)
+            may_have_events = self.db.connection.execute(_COMMIT, prepare=False).rowcount > 0
         except psycopg.Error:
             if not self.db.connection.closed:
                 raise
@@ -67,6 +69,7 @@ class PostgresEngine:
             if self._was_aborted:
                 raise
         crash_points.reach("after_commit")
+        return may_have_events
 
     def roll_back(self) -> None:
         """End the transaction, if there is one, without a trace."""

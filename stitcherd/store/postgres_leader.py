@@ -14,7 +14,7 @@ from stitcherd.store.postgres_connections import KEEPALIVES, NETWORK
 from stitcherd.store.postgres_schema import LEADER_LOCK
 from stitcherd.store.store import Work
 
-LOOK_SECONDS = 2.0  # between two looks whether the connection is still there
+LOOK_SECONDS = 3.0  # between two looks whether the connection is still there
 IDLE_SECONDS = 10  # without such a look, after which the server gives the lock to another
 CONNECT_AGAIN_SECONDS = 1.0
 

@@ -46,7 +46,7 @@ class StoredRevisions:
 
     async def in_force(self) -> str | None:
         """Return the digest of the rails in force for all daemons, None without any."""
-        async with self._store.reading() as db:
+        async with self._store.reading(one_statement=True) as db:
             return await read_in_force(db)
 
     async def add_event(self, type_: str, payload: dict[str, Any], now: int, /) -> None:

@@ -45,7 +45,7 @@ class _SqliteReaders:
             self._idle.put_nowait(reader)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Reader]:
+    async def reading(self, *, one_statement: bool) -> AsyncIterator[Reader]:  # noqa: ARG002 (costs the same)
         reader = await self._idle.get()
         try:
             try:

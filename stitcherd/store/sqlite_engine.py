@@ -41,14 +41,15 @@ class SqliteEngine:
         self.db.execute("BEGIN IMMEDIATE")
         self.db.last_event = None
 
-    def commit(self) -> None:
-        """Put the transaction on disk, and raise the mark."""
+    def commit(self) -> bool:
+        """Put the transaction on disk, and raise the mark; return True: there may be new events."""
         newest = self.db.last_event  # None too if a part was undone after it had appended some
         events = last_event(self.db) if newest is None else newest[0]
         crash_points.reach("before_commit")
         self.db.execute("COMMIT")
         crash_points.reach("after_commit")
         self._mark.raise_to(events)
+        return True
 
     def roll_back(self) -> None:
         """End the transaction, if there is one, without a trace."""

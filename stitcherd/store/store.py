@@ -19,8 +19,8 @@ READERS = 3
 class Readers(Protocol):
     """The connections that read, and cannot write."""
 
-    def reading(self) -> AbstractAsyncContextManager[Reader]:
-        """Lend a connection inside a read transaction."""
+    def reading(self, *, one_statement: bool) -> AbstractAsyncContextManager[Reader]:
+        """Lend a connection inside a read transaction, or for `one_statement`, which needs none."""
         ...
 
     def snapshot(self) -> AbstractAsyncContextManager[Reader]:
@@ -40,14 +40,14 @@ Work = Callable[[], Awaitable[None]]
 
 
 class Commits:
-    """Tells those who wait for what others write of each commit, or only of those that change what jobs may run."""
+    """Tells those who wait for what others write of commits that add events, or that change what jobs may run."""
 
     def __init__(self) -> None:
         self._waiting: list[asyncio.Event] = []
         self._waiting_for_jobs: list[asyncio.Event] = []
 
     def follow(self) -> asyncio.Event:
-        """Return a new event that is set after each commit."""
+        """Return a new event that is set after each commit that may have added events."""
         committed = asyncio.Event()
         self._waiting.append(committed)
         return committed
@@ -59,7 +59,7 @@ class Commits:
         return changed
 
     def announce(self) -> None:
-        """Set the events of all commits."""
+        """Set the events of commits that add events."""
         for committed in self._waiting:
             committed.set()
 
@@ -90,7 +90,7 @@ class Store:
         self._lead = lead
 
     def commits(self) -> asyncio.Event:
-        """Return a new event that is set after each commit, for one who waits for what others write."""
+        """Return a new event that is set after each commit of any process that may have added events."""
         return self._commits.follow()
 
     def job_changes(self) -> asyncio.Event:
@@ -145,12 +145,13 @@ class Store:
         """
         return await self._writer.submit_item(function, item)
 
-    def reading(self) -> AbstractAsyncContextManager[Reader]:
+    def reading(self, *, one_statement: bool = False) -> AbstractAsyncContextManager[Reader]:
         """Lend a connection inside a read transaction: everything read in it is of the same moment.
 
+        `one_statement` saves what begins and ends the transaction, for who looks often and runs a single statement.
         Raises StorageUnavailable where the database cannot be read.
         """
-        return self._readers.reading()
+        return self._readers.reading(one_statement=one_statement)
 
     def snapshot(self) -> AbstractAsyncContextManager[Reader]:
         """Open a connection inside a read transaction, for a long read; raises StorageUnavailable as `reading` does."""

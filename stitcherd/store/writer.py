@@ -60,8 +60,8 @@ class Engine(Protocol):
         """Begin a transaction; no other writer has one until its end."""
         ...
 
-    def commit(self) -> None:
-        """Put the transaction on disk."""
+    def commit(self) -> bool:
+        """Put the transaction on disk; return whether it may have added events."""
         ...
 
     def roll_back(self) -> None:
@@ -112,7 +112,7 @@ class _PendingWrite:
 
 
 class Writer:
-    """Owns the connection of an engine; `on_commit` is called on the loop after a commit.
+    """Owns the connection of an engine; `on_commit` is called on the loop after a commit that may have added events.
 
     `outage` is set from a write that failed to the next one that was stored.
     """
@@ -125,6 +125,7 @@ class Writer:
         self.outage: StorageOutage | None = None
         self._logged_at = 0.0
         self._closed = False
+        self._may_have_events = False  # whether the last batch has added some
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -167,6 +168,7 @@ class Writer:
         open_ = True
         while open_:
             batch: list[_PendingWrite] = []
+            self._may_have_events = False
             try:
                 open_ = self._fill(batch)
                 if batch:
@@ -174,7 +176,7 @@ class Writer:
             except BaseException as error:  # noqa: BLE001 (if this thread ended, every caller would wait for ever)
                 self._abandon(batch, error)
             if batch:
-                self._loop.call_soon_threadsafe(self._resolve, batch)
+                self._loop.call_soon_threadsafe(self._resolve, batch, self._may_have_events)
                 with _logging_bugs():
                     self._engine.after_batch(len(batch))
         self._engine.close()
@@ -243,7 +245,7 @@ class Writer:
             self._begin()
             for work in batch:
                 self._apply(work)
-            self._engine.commit()
+            self._may_have_events = self._engine.commit()
 
     def _all_at_once(self, batch: list[_PendingWrite]) -> bool:
         self._begin()
@@ -259,7 +261,7 @@ class Writer:
                 raise
             self._engine.roll_back()
             return False
-        self._engine.commit()
+        self._may_have_events = self._engine.commit()
         return True
 
     def _begin(self) -> None:
@@ -276,8 +278,9 @@ class Writer:
                 raise
             work.error = error
 
-    def _resolve(self, batch: list[_PendingWrite]) -> None:
-        self._on_commit()
+    def _resolve(self, batch: list[_PendingWrite], may_have_events: bool) -> None:  # noqa: FBT001
+        if may_have_events:
+            self._on_commit()
         for work in batch:
             if work.future is None or work.future.done():  # its caller was cancelled
                 continue

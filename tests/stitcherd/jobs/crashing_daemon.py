@@ -17,6 +17,7 @@ from stitcherd import crash_points
 from stitcherd.git.checkout import Checkouts
 from stitcherd.http.feed import EventFeed
 from stitcherd.jobs.commands import JobCommands
+from stitcherd.jobs.dispatch import JobRequest
 from stitcherd.jobs.outputs import FileOutputs
 from stitcherd.jobs.recovery import Recovery
 from stitcherd.jobs.reevaluation import Reevaluator
@@ -186,18 +187,8 @@ class CrashingDaemon:
 
     async def dispatch(self, repository: str | None) -> RunnerJob:
         """Dispatch a job as the operator. Raises Refusal."""
-        job, _ = await self.intake.dispatcher.dispatch(
-            job_type="fix",
-            prompt="",
-            repository=repository,
-            ref=None,
-            agent_task_id=None,
-            workspace="default",
-            priority=5,
-            metadata={},
-            idempotency_key=None,
-            actor=OPERATOR,
-        )
+        request = JobRequest("fix", "", repository, None, None, "default", 5, {})
+        job, _ = await self.intake.dispatcher.dispatch(request, actor=OPERATOR)
         return job
 
     async def run(self, job_id: str, attempt: int) -> None:

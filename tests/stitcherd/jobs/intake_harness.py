@@ -28,6 +28,7 @@ from stitcherd.jobs.intake import Intake
 from stitcherd.jobs.permissions import Permissions
 from stitcherd.jobs.thread_commands import ThreadCommands
 from stitcherd.queue.messages import Queue
+from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.live import LiveRails
 from stitcherd.store import deliveries, jobs
 from stitcherd.store.revisions import StoredRevisions
@@ -120,6 +121,15 @@ class IntakeHarness(Struct):
             tables = ("deliveries", "delivery_bodies", "decisions", "jobs")
             counts = [await db.execute_fetchall(f"SELECT count(*) FROM {table}") for table in tables]
         return tuple(next(iter(count))[0] for count in counts)
+
+    async def put_in_force_elsewhere(self, text: str) -> CompiledRails:
+        """Put other rails in force as another daemon does, of which this one has not heard yet; return them."""
+        path = self.directory / "elsewhere.yaml"
+        path.write_text(text)
+        other = LiveRails(path, StoredRevisions(self.store), CONTEXT)
+        await other.reload()
+        assert other.current is not None
+        return other.current
 
     async def expect_queued(self, *wanted: tuple[str, int]) -> None:
         """Wait until the queue has passed these to its workers, and nothing else."""

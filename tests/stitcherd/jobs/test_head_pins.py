@@ -51,7 +51,8 @@ async def until(condition: Callable[[], Awaitable[object]], what: str) -> None:
 async def test_a_head_is_looked_up_until_it_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(head_pins, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(head_pins, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(head_pins, "COALESCE_SECONDS", 0.01)
     monkeypatch.setattr(head_pins, "RETRY_MS", 0)
     store = await open_store(tmp_path / "stitcher.db")
     waiting = {"approval": approval_request(), "ref": REF, "target": "main"}

@@ -8,17 +8,24 @@ from typing import Any
 
 import pytest
 
+from shared.deliveries import WebhookResponse
 from shared.ids import now_ms
-from shared.models import Status, Verdict
+from shared.models import Decision, Status, Verdict
 from stitcherd.config.settings import RetentionSettings
 from stitcherd.errors import Refusal
 from stitcherd.jobs import intake as intake_module
 from stitcherd.jobs.retention import remove_rows
-from stitcherd.store import deliveries, transitions
+from stitcherd.store import deliveries, jobs, transitions
 from stitcherd.store import events as store_events
 from stitcherd.store.db import Db
 from stitcherd.store.errors import StorageUnavailable
 from tests.stitcherd.jobs.intake_harness import DAY, RAILS, SECRET, IntakeHarness
+
+
+async def decision_on(harness: IntakeHarness, answer: WebhookResponse) -> Decision:
+    decision = (await harness.delivery(answer)).decision
+    assert isinstance(decision, Decision)
+    return decision
 
 
 async def test_an_allowed_delivery_is_stored_and_its_job_queued(harness: IntakeHarness) -> None:
@@ -226,3 +233,29 @@ async def test_nothing_is_accepted_while_the_disk_is_full(harness: IntakeHarness
     answer = await harness.mosaic(long, key="d1")
     assert answer.verdict is Verdict.ALLOWED
     await harness.expect_queued((str(answer.job_id), 1))
+
+
+async def test_a_delivery_is_decided_under_the_rails_that_another_daemon_has_put_in_force(
+    harness: IntakeHarness,
+) -> None:
+    first = await harness.mosaic(key="d1")
+    newer = await harness.put_in_force_elsewhere(RAILS.replace('"mosaic:ann", ', ""))
+    answers = await asyncio.gather(*(harness.mosaic(issueNumber=str(number)) for number in (8, 9)))
+    assert [answer.verdict for answer in (first, *answers)] == [Verdict.ALLOWED, *[Verdict.DENIED] * 2]
+    decisions = [await decision_on(harness, answer) for answer in answers]
+    assert [decision.rails_digest for decision in decisions] == [newer.digest] * 2
+    assert harness.rails.in_force == newer.digest
+    assert (await harness.mosaic(key="d1")).verdict is Verdict.DUPLICATE, "a repetition is not decided again"
+
+
+async def test_a_command_is_decided_under_the_rails_that_another_daemon_has_put_in_force(
+    harness: IntakeHarness,
+) -> None:
+    job = await harness.job(await harness.mosaic())
+    newer = await harness.put_in_force_elsewhere(RAILS.replace('"mosaic:ann", ', ""))
+    answer = await harness.mosaic("@mosaic cancel")
+    assert answer.verdict is Verdict.DENIED
+    assert (await decision_on(harness, answer)).rails_digest == newer.digest
+    assert not harness.cancelled
+    async with harness.store.reading() as db:
+        assert (await jobs.get_job(db, job.id, None)).status is Status.QUEUED

@@ -169,6 +169,16 @@ async def test_nothing_is_stored_while_another_transaction_holds_the_lock(store:
     assert store.outage is None
 
 
+async def test_a_commit_without_events_is_not_announced(store: Store, admin: psycopg.Connection[Any]) -> None:
+    admin.execute("LISTEN stitcher")
+    committed = store.commits()
+    await store.write(Db.touch)
+    assert not committed.is_set()
+    await store.write(note_event)
+    assert committed.is_set()
+    assert len(list(admin.notifies(timeout=20, stop_after=1))) == 1, "that of the event"
+
+
 async def test_a_commit_of_others_is_announced(store: Store, admin: psycopg.Connection[Any]) -> None:
     committed = store.commits()
     while not committed.is_set():  # from when it listens on

@@ -18,7 +18,7 @@ from stitcherd.store.errors import Conflict, StorageUnavailable
 from stitcherd.store.store import Store
 from stitcherd.store.writer import Writer
 from tests.stitcherd.store.batches import busy, trace
-from tests.stitcherd.store.factories import add_delivery
+from tests.stitcherd.store.factories import add_delivery, note_event
 from tests.stores import open_store
 
 HOLD = """
@@ -91,9 +91,9 @@ async def test_a_cancelled_caller_does_not_undo_the_write(store: Store) -> None:
     assert caller.cancelled()
 
 
-async def test_each_commit_is_announced(store: Store) -> None:
+async def test_each_commit_of_events_is_announced(store: Store) -> None:
     committed = store.commits()
-    await store.write(put, "a")
+    await store.write(note_event)
     assert committed.is_set()
 
 
