@@ -39,7 +39,7 @@ from stitcherd.store.sqlite import DATABASE, open_sqlite
 from stitcherd.store.store import Store
 
 CLOCK_SKEW_MS = 2_000  # between this machine and the database: the times of jobs are those of the machine
-FOLLOW_SECONDS = 5.0  # between two looks for other rails, should a notification be lost
+FOLLOW_SECONDS = 15.0  # between two looks for other rails, should a notification be lost
 COALESCE_SECONDS = 0.2  # between two looks because of notifications
 
 Part = Callable[[], Awaitable[None]]
@@ -149,7 +149,7 @@ def build_execution(
     )
     queue: Queue | TakingQueue
     if settings.store.is_shared:
-        taker = Taker(store, runner, lease, health.healthy, current_limits)
+        taker = Taker(store, runner, lease, health.healthy, health.broken, current_limits)
         queue = TakingQueue(daemon.workers, taker.take, taker.run, store.job_changes())
         parts: dict[str, Part] = {"the recovery": partial(recovery.run, lease, queue)}
         keep = partial(lease.keep, partial(_reached, daemon, health), runner.abandon, partial(_rejoin, runner))

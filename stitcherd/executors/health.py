@@ -68,6 +68,10 @@ class HealthMonitor:
         """Return the executors that can be used now."""
         return [name for name, health in self._health.items() if health.ok]
 
+    def broken(self) -> list[str]:
+        """Return the executors that answer, or are installed, and cannot be used: jobs fail there with the reason."""
+        return [name for name, health in self._health.items() if not (health.ok or health.away)]
+
     def states(self) -> tuple[ExecutorState, ...]:
         """Return the health of each executor, and since when it has been healthy or not."""
         return tuple(

@@ -19,7 +19,11 @@ COALESCE_SECONDS = 0.1  # between two looks because of notifications
 
 
 class Taker:
-    """Takes jobs for `runner`; `executors` returns those that can be reached, `current_limits` what may run now."""
+    """Takes jobs for `runner`.
+
+    `executors` returns those that can be used, `broken` those that cannot and will not come back by themselves,
+    `current_limits` what may run now.
+    """
 
     def __init__(
         self,
@@ -27,12 +31,14 @@ class Taker:
         runner: Runner,
         lease: Lease,
         executors: Callable[[], Collection[str]],
+        broken: Callable[[], Collection[str]],
         current_limits: Callable[[], ConcurrencyLimits],
     ) -> None:
         self._store = store
         self._runner = runner
         self._lease = lease
         self._executors = executors
+        self._broken = broken
         self._current_limits = current_limits
         self._taken: dict[tuple[str, int], Claimed] = {}
 
@@ -41,16 +47,16 @@ class Taker:
 
         Raises StorageUnavailable.
         """
-        executors = self._executors()
+        executors, broken = self._executors(), self._broken()
         if not self._lease.is_held:
             return None
-        async with self._store.reading() as db:
-            if not await taking.may_take(db, executors, now_ms()):
+        async with self._store.reading(one_statement=True) as db:
+            if not await taking.may_take(db, [*executors, *broken], now_ms()):
                 return None
         taken: Claimed | Held | None = Held("")
         while isinstance(taken, Held):
             limits = self._current_limits()
-            taken = await self._store.write(taking.take, self._lease.owner, executors, now_ms(), limits)
+            taken = await self._store.write(taking.take, self._lease.owner, executors, now_ms(), limits, broken)
         if taken is None:
             return None
         place = taken.job.id, taken.job.attempt
@@ -71,7 +77,7 @@ class Taker:
             changed.clear()
             if self._runner.running:
                 with suppress(StorageUnavailable):
-                    async with self._store.reading() as db:
+                    async with self._store.reading(one_statement=True) as db:
                         cancelled = await daemons.cancelled_jobs(db, self._lease.owner)
                     for job_id in cancelled:
                         self._runner.cancel(job_id)

@@ -42,17 +42,30 @@ _OUT_OF_REACH = (
 )
 
 
-def take(db: Db, owner: str, executors: Collection[str], now: int, running: ConcurrencyLimits) -> Claimed | Held | None:
+def take(
+    db: Db,
+    owner: str,
+    executors: Collection[str],
+    now: int,
+    running: ConcurrencyLimits,
+    broken: Collection[str] = (),
+) -> Claimed | Held | None:
     """Start the next job that a process may run, which has these executors; return None where there is none.
 
+    Jobs of executors that are `broken` here are started too, and fail with the reason, unless another process has the
+    executor.
     Those before it that a limit holds are stored with the reason; Held is returned where there may be jobs behind those
     that were looked at, which the limit does not hold. Nothing is taken by a process whose lease is over, or that does
     not know the rails in force yet.
     """
-    digest = running.rails_digest
-    if not executors or not daemons.is_living(db, owner) or in_force.in_force(db) != digest:
+    if broken:
+        reached = {row["name"] for row in db.execute(_REACHES.format(what="e.value AS name"))}
+        executors = [*executors, *(name for name in broken if name not in reached)]
+    if not executors or not daemons.is_living(db, owner) or in_force.in_force(db) != running.rails_digest:
         return None
     name = daemons.name_of(db, owner)
+    # Where no job may start at all, each gets that as its reason, whatever rails it was decided under.
+    digest = None if running.stopped else running.rails_digest
 
     def is_wanted(job: Row) -> bool:
         return (

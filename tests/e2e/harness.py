@@ -7,18 +7,21 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 import stitcherd
+from stitcherd.store.postgres_connections import connect_writer
+from stitcherd.store.sqlite import DATABASE
 from tests import stores
 from tests.e2e.git_repository import create_repository, git
 from tests.e2e.http_client import TIMEOUT, Reply, UnixConnection, send_request
@@ -108,6 +111,22 @@ class DaemonHarness:
         code = self.process.wait(timeout)
         self.process = None
         return code
+
+    @contextmanager
+    def database(self) -> Iterator[Any]:
+        """Open the database of the daemon past it, each statement in a transaction of its own.
+
+        Statements have the parameters of SQLite, rows are read by name or position.
+        """
+        if stores.kind == "postgres":
+            writer = connect_writer(stores.dsn_of(self.root))
+            with closing(writer.connection):
+                yield writer
+        else:
+            with closing(sqlite3.connect(self.state / DATABASE, isolation_level=None)) as db:
+                db.row_factory = sqlite3.Row
+                db.execute("PRAGMA wal_autocheckpoint=0")
+                yield db
 
     def remove(self) -> None:
         """Kill everything that was started here, and remove the directory."""

@@ -1,9 +1,7 @@
 """The audit chain of a real daemon: after kills and retention it is unbroken, and what is changed by hand is told."""
 
 import json
-import sqlite3
 import time
-from contextlib import closing
 
 from tests.e2e.conftest import BuildDaemon
 from tests.e2e.harness import DaemonHarness, wait_until
@@ -48,8 +46,7 @@ def test_what_is_changed_by_hand_is_told_and_an_export_shows_it(build: BuildDaem
     daemon.run("free", "true")
     export = daemon.root / "events.jsonl"
     assert daemon.cli("audit", "export", "--out", str(export)).returncode == 0
-    with closing(sqlite3.connect(daemon.state / "stitcher.db", isolation_level=None)) as db:
-        db.execute("PRAGMA wal_autocheckpoint=0")
+    with daemon.database() as db:
         [number] = db.execute("SELECT id FROM events WHERE type = 'job.started'").fetchone()
         db.execute("UPDATE events SET actor = 'uid:1' WHERE id = ?", (number,))
     ran = daemon.cli("audit", "verify")

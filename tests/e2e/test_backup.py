@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.e2e.conftest import BuildDaemon
 from tests.e2e.harness import ROOT, DaemonHarness
 
@@ -14,6 +16,7 @@ def restore(daemon: DaemonHarness, file: str) -> subprocess.CompletedProcess[str
     return subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=20, check=False)
 
 
+@pytest.mark.sqlite
 def test_what_was_backed_up_is_there_again(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
@@ -41,6 +44,7 @@ def test_what_was_backed_up_is_there_again(build: BuildDaemon) -> None:
     assert [job["id"] for job in daemon.get("/runner-jobs")["items"]] == [second, first]
 
 
+@pytest.mark.sqlite
 def test_a_backup_takes_the_place_of_a_damaged_database(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()

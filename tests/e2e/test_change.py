@@ -2,7 +2,6 @@
 
 import base64
 import json
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,7 +62,7 @@ class Walk:
 
     def decisions(self) -> list[tuple[str, str]]:
         """Return the verdict and the job of each delivery that was decided after the forge was asked."""
-        with sqlite3.connect(f"file:{self.daemon.state}/stitcher.db?mode=ro", uri=True) as db:
+        with self.daemon.database() as db:
             found = db.execute("SELECT payload FROM events WHERE type = 'delivery.decided' ORDER BY id").fetchall()
         payloads = [json.loads(payload) for (payload,) in found]
         return [(each["verdict"], each["jobId"]) for each in payloads]

@@ -17,9 +17,12 @@ SHORT = {
     "full disk": storage.limits,
     "descriptors": surroundings.descriptors,
 }
+MARKS = {"full disk": pytest.mark.sqlite}
 
 
-@pytest.mark.parametrize("fault", SHORT.values(), ids=SHORT)
+@pytest.mark.parametrize(
+    "fault", [pytest.param(fault, id=name, marks=MARKS.get(name, ())) for name, fault in SHORT.items()]
+)
 def test_nothing_is_lost_and_nothing_happens_twice(fault: Callable[[Options], list[Row]]) -> None:
     options = Options(seed=SEED, kills=6, scale=0.15, per_second=50.0)
     try:

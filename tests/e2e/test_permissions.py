@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -79,7 +78,7 @@ class Setup:
         return wait_until(found, f"delivery {delivery_id} is decided")
 
     def events(self, type_: str) -> list[Any]:
-        with sqlite3.connect(f"file:{self.daemon.state}/stitcher.db?mode=ro", uri=True) as db:
+        with self.daemon.database() as db:
             found = db.execute("SELECT payload FROM events WHERE type = ? ORDER BY id", (type_,)).fetchall()
         return [json.loads(payload) for (payload,) in found]
 

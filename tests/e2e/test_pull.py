@@ -1,8 +1,6 @@
 """A source without secrets, whose forge is asked what happened: no webhook reaches the daemon."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -125,12 +123,12 @@ def deliveries(daemon: DaemonHarness) -> Any:
 
 def cursors(daemon: DaemonHarness) -> list[tuple[Any, ...]]:
     """Return the stored position of each list."""
-    with closing(sqlite3.connect(f"file:{daemon.state}/stitcher.db?mode=ro", uri=True)) as db:
-        return db.execute("SELECT name, value FROM cursors ORDER BY name").fetchall()
+    with daemon.database() as db:
+        return [tuple(row) for row in db.execute("SELECT name, value FROM cursors ORDER BY name")]
 
 
 def restore(daemon: DaemonHarness, positions: list[tuple[Any, ...]]) -> None:
     """Put the stored positions back; each list is to be read at once."""
-    with closing(sqlite3.connect(f"{daemon.state}/stitcher.db")) as db, db:
+    with daemon.database() as db:
         for name, value in positions:
             db.execute("UPDATE cursors SET value = ?, etag = NULL, next_at = 0 WHERE name = ?", (value, name))

@@ -90,7 +90,7 @@ def test_a_command_gets_a_reaction_and_one_comment_that_is_edited(daemon: Daemon
     assert 1 <= len(forge.sent("PATCH", "")) <= 2
     types = [each["type"] for each in job["events"]]
     assert types.count("answer.sent") >= 2
-    assert daemon.get("/readyz")["checks"][-1]["name"] == "forge:hub"
+    assert "forge:hub" in [each["name"] for each in daemon.get("/readyz")["checks"]]
 
 
 def test_a_failure_shows_harmless_output_and_our_own_comment_starts_nothing(

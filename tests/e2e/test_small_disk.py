@@ -53,6 +53,7 @@ def test_an_agent_that_fills_the_disk_fails_and_leaves_room(small_disk: DaemonHa
     assert small_disk.public("GET", "/readyz").status == 200
 
 
+@pytest.mark.sqlite
 def test_a_disk_filled_by_a_job_is_emptied_before_the_store_is_opened(small_disk: DaemonHarness) -> None:
     small_disk.start()
     kept = small_disk.run("free", "echo broken; exit 1")

@@ -12,6 +12,8 @@ from tests.e2e.harness import DaemonHarness, wait_until
 from tests.e2e.http_client import TIMEOUT
 from tests.e2e.webhooks import comment_body, signed_headers
 
+pytestmark = pytest.mark.sqlite  # what is made full or locked is its file
+
 
 @contextmanager
 def full_disk(daemon: DaemonHarness, room: int | None = None) -> Iterator[None]:

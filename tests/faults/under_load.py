@@ -1,9 +1,8 @@
 """Injects a fault many times under load, and compares in the end what the client was told with what is stored."""
 
 import random
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from itertools import pairwise
 
 from msgspec import Struct
@@ -78,8 +77,7 @@ def finish(daemon: DaemonHarness, load: Load) -> Findings:
     wait_until(lambda: not unfinished(daemon), "every job has ended", limit)
     assert daemon.stop() == 0, daemon.log_tail()
     wait_until(lambda: not daemon.processes(), "no process is left")
-    with closing(sqlite3.connect(f"file:{daemon.state}/stitcher.db?mode=ro", uri=True)) as db:
-        db.row_factory = sqlite3.Row
+    with daemon.database() as db:
         findings = compare(db, daemon.root / "witness", load.deliveries)
     findings.broken += tracebacks(daemon.log.read_text())
     return findings

@@ -111,7 +111,7 @@ async def test_a_job_is_taken_at_once_behind_many_that_a_limit_holds(store: Stor
     lease = Lease(store, process(), 600.0)
     await lease.join()
     running = limits(per_repo=1)
-    taker = Taker(store, SimpleNamespace(), lease, lambda: ["agent"], lambda: running)  # type: ignore[arg-type]
+    taker = Taker(store, SimpleNamespace(), lease, lambda: ["agent"], list, lambda: running)  # type: ignore[arg-type]
     first = await add(store, repository="acme/roof")
     for _ in range(2 * taking.LOOKED_AT):
         await add(store, repository="acme/roof")
@@ -167,6 +167,36 @@ async def test_what_nobody_can_run_is_held_with_the_reason(store: Store) -> None
     taken = await take(store, one.id)
     assert taken is not None
     assert taken.job.id == job
+
+
+@pytest.mark.usefixtures("in_force")
+async def test_what_is_broken_here_is_taken_only_if_nobody_else_can_run_it(store: Store) -> None:
+    one, two = await join(store), await join(store, "two")
+    await store.write(daemons.beat, one.id, 600_000, [])
+    await store.write(daemons.beat, two.id, 600_000, ["agent"])
+    first, second = await add(store), await add(store)
+
+    async def take_broken() -> str | None:
+        found = await store.write(taking.take, one.id, [], now_ms(), limits(), ["agent"])
+        return found.job.id if isinstance(found, Claimed) else None
+
+    assert await take_broken() is None
+    await store.write(daemons.beat, two.id, 600_000, [])
+    assert await take_broken() == first
+    await end(store, two)
+    assert await take_broken() == second
+
+
+@pytest.mark.usefixtures("in_force")
+async def test_under_rails_that_only_observe_each_job_gets_that_as_its_reason(store: Store) -> None:
+    one, job = await join(store), await add(store)
+    await store.write(put_in_force, "newer")
+    assert await take(store, one.id, running=limits(rails_digest="newer", stopped="observe")) is None
+    assert await held(store, job) == "observe"
+    await store.write(put_in_force, DIGEST)
+    taken = await take(store, one.id)
+    assert taken is not None
+    assert (taken.job.id, await held(store, job)) == (job, None)
 
 
 async def test_a_job_is_found_again_that_was_decided_under_other_rails(store: Store) -> None:
