@@ -10,6 +10,8 @@ from tests.stitcherd.executors.openclaw.threaded_gateway import ThreadedGateway
 
 BuildDaemon = Callable[..., DaemonHarness]
 
+LONGEST = ("test_packages.py", "test_listeners.py", "test_notifications.py", "test_nasty_programs.py", "test_faults.py")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -18,6 +20,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # The daemons are processes of their own: only the servers and clients of tests can leave a connection to
             # the garbage collector here, which would fail whichever test runs then.
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed (transport|<socket):ResourceWarning"))
+    # Begun last, a test of half a minute would run alone at the end.
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="module")

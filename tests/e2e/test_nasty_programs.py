@@ -49,7 +49,7 @@ case $(cat what) in
   print) head -c 1000 /dev/urandom; exec head -c {{size}} /dev/zero ;;
 esac
 """
-PRINTED = 1_000_000_000  # bytes, of which the log keeps 64 MiB
+PRINTED = 300_000_000  # bytes, several times what the daemon may keep; the log keeps 64 MiB of them
 MEMORY_MAX = 64_000_000  # bytes that the daemon may need meanwhile
 PLACES = [
     "free-agent",
