@@ -5,12 +5,15 @@ BIN := .venv/bin
 # Images of containers often set this. The tests start hundreds of processes: each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
+# A process begins with tests that follow each other, which may share a daemon, and takes over those of others at its end.
+PARALLEL := --dist worksteal -n
+
 POSTGRES_TESTS := tests/contract/test_store.py tests/contract/test_store_restarts.py tests/stitcherd/store \
   $(addprefix tests/stitcherd/jobs/test_,stored_outputs.py step_recorder.py) \
   $(addprefix tests/e2e/test_,postgres.py store_copy.py workers.py jobs.py interrupted.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-postgres e2e faults test-openclaw test-agents check run bench pictures man image clean
+.PHONY: help demo test test-postgres e2e faults test-openclaw test-agents check lint run bench pictures man image clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -20,15 +23,15 @@ demo: .venv/.installed ## watch a signed webhook become a finished job that pass
 
 test: .venv/.dev ## the tests, without the end-to-end tests
 	@echo "running the tests"
-	@$(BIN)/python -m pytest -n 4 --ignore=tests/e2e $(PYTEST)
+	@$(BIN)/python -m pytest $(PARALLEL) 4 --ignore=tests/e2e $(PYTEST)
 
 test-postgres: .venv/.dev ## the tests of the store and some end-to-end tests, with a PostgreSQL server of their own
 	@echo "running the tests of the store with PostgreSQL"
-	@$(BIN)/python -m pytest -n 4 -rs --store=postgres $(POSTGRES_TESTS) $(PYTEST)
+	@$(BIN)/python -m pytest $(PARALLEL) 4 -rs --store=postgres $(POSTGRES_TESTS) $(PYTEST)
 
 e2e: .venv/.dev ## the end-to-end tests: the daemon as a process, with crashes, full disks and hostile agents
 	@echo "running the end-to-end tests"
-	@$(BIN)/python -m pytest -n 4 tests/e2e $(PYTEST)
+	@$(BIN)/python -m pytest $(PARALLEL) 4 tests/e2e $(PYTEST)
 
 faults: .venv/.dev ## crashes and other faults under load: nothing lost, nothing twice; FAULTS="kill --kills 1000" chooses
 	@$(BIN)/python -m tests.faults $(FAULTS)
@@ -39,15 +42,17 @@ test-openclaw: .venv/.dev ## the OpenClaw executor against a real gateway, insta
 
 test-agents: .venv/.dev ## the real Claude Code, Codex, OpenCode and Gemini CLI against a scripted model, installed by npm into ~/.cache/stitcher (1.1 GB)
 	@$(BIN)/python tools/agents/install.py || true
-	@$(BIN)/python -m pytest -n 3 -m agents -rs tests/agents $(PYTEST)
+	@$(BIN)/python -m pytest $(PARALLEL) 3 -m agents -rs tests/agents $(PYTEST)
 
-check: .venv/.dev ## format, lint, types, import contracts, and all tests
+check: lint ## format, lint, types, import contracts, and all tests
+	@$(MAKE) --no-print-directory test e2e
+
+lint: .venv/.dev ## format, lint, types and import contracts
 	@echo "checking format, lint, types and imports"
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory test e2e
 
 run: .venv/.installed ## run the daemon in the foreground, with your own configuration
 	@$(BIN)/stitcherd
