@@ -36,7 +36,7 @@ paths:
   protected: [check.sh]
   max_diff: {lines: 20}
 """
-PLACES = "{state} {config}/rails.yaml {root}/old-secret {repository}/HEAD {socket} /etc/shadow ../stitcher.git"
+PLACES = "{state}/lock {config}/rails.yaml {root}/old-secret {repository}/HEAD {socket} /etc/shadow ../stitcher.git"
 SECRETS = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -ao ^E2E_SECRET="
 LOOK = f"for place in {PLACES}; do if [ -e $place ]; then echo $place; fi; done; {SECRETS}; :"
 
@@ -55,7 +55,7 @@ def test_an_agent_in_the_sandbox_sees_only_its_checkout(daemon: DaemonHarness) -
     seen = {job["type"]: daemon.git("show", f"{job['branch']}:seen").split() for job in (free, caged)}
     assert seen["caged"] == []
     assert seen["free"][:4] == [
-        str(daemon.state),
+        f"{daemon.state}/lock",
         *(str(daemon.root / it) for it in ("config/rails.yaml", "old-secret", "api.git/HEAD")),
     ]
     assert ("E2E_SECRET=" in seen["free"]) == (
