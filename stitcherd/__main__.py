@@ -36,7 +36,7 @@ from stitcherd.processes.file_lock import LockHeld, acquire_lock
 from stitcherd.rails.cases import load_cases
 from stitcherd.rails.load import RailsError, load_rails
 from stitcherd.store import backup
-from stitcherd.store.daemons import NameTaken
+from stitcherd.store.daemons import CannotJoin
 from stitcherd.store.errors import StorageUnavailable, UnusableDatabase
 from stitcherd.store.migrate import NewerDatabase
 from stitcherd.store.opening import DamagedDatabase
@@ -104,7 +104,7 @@ def run_daemon(
         DamagedDatabase,
         AddressUnavailable,
         ClockSkew,
-        NameTaken,
+        CannotJoin,
     ) as error:
         print(f"stitcherd: {error}", file=sys.stderr)
         return 1

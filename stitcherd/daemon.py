@@ -62,21 +62,21 @@ async def serve(directory: Path, settings: Settings) -> None:
     """Run the daemon until SIGTERM or SIGINT; `directory` is that of the configuration.
 
     Raises LockHeld, AppUnusable, UnusableSocketPath, UnusableCheckouts, AddressUnavailable, NewerDatabase,
-    DamagedDatabase, UnusableDatabase, ClockSkew, NameTaken, StorageUnavailable, OSError.
+    DamagedDatabase, UnusableDatabase, ClockSkew, CannotJoin, StorageUnavailable, OSError.
     """
     stop, manager, supervision = handle_signals(), ServiceManager(os.environ), Supervision(StorageUnavailable)
     configure_process()
     state_dir, socket_path = Path(settings.daemon.state_dir), Path(settings.daemon.socket)
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        stack.enter_context(acquire_lock(state_dir / "lock", f"state directory {state_dir}"))
+        lock = stack.enter_context(acquire_lock(state_dir / "lock", f"state directory {state_dir}"))
         await make_room_at_start(settings.daemon)
         socket = LocalSocket(socket_path)
         stack.callback(socket.close)
         async with manager.starting():
             store = await open_store(settings)
         stack.push_async_callback(store.close)
-        lease = await take_lease(store, settings, "daemon")
+        lease = await take_lease(store, settings, "daemon", lock)
         stack.push_async_callback(lease.leave)
         await stack.enter_async_context(logging_events(store))
         rails = await _load_rails(directory, settings, store, lease)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from msgspec import Struct
 
@@ -26,6 +27,7 @@ from stitcherd.jobs.scheduler import Scheduler
 from stitcherd.jobs.stored_outputs import StoredOutputs
 from stitcherd.jobs.taker import Taker
 from stitcherd.policy import ConcurrencyLimits
+from stitcherd.processes.place import find_place
 from stitcherd.queue.messages import Queue
 from stitcherd.queue.taking import TakingQueue
 from stitcherd.rails.compiled import ProfileRule
@@ -73,14 +75,18 @@ def _refuse_skew(skew: int) -> None:
         raise ClockSkew(f"the clock of this machine is {place} that of the database: set both by NTP")
 
 
-async def take_lease(store: Store, settings: Settings, role: str) -> Lease:
-    """Join the processes that share the store; raises NameTaken."""
-    daemon = settings.daemon
+async def take_lease(store: Store, settings: Settings, role: str, lock: IO[str]) -> Lease:
+    """Join the processes that share the store, with the lock on the state directory; raises CannotJoin."""
+    daemon, state_dir = settings.daemon, Path(settings.daemon.state_dir)
+    place = find_place(state_dir, lock)
     new = NewDaemon(
         id=new_id(),
         name=daemon.name,
         host=os.uname().nodename,
-        state_dir=str(daemon.state_dir),
+        state_dir=str(state_dir),
+        state_id=place.state_id,
+        lock_id=place.lock_id,
+        machine=place.machine,
         pid=os.getpid(),
         role=role,
         version=VERSION,
@@ -141,8 +147,8 @@ def build_execution(
         checkouts,
         settings.repository,
         rails.at,
-        host=lease.new.host,
-        name=lease.new.name,
+        machine=lease.new.machine,
+        state_id=lease.new.state_id,
         lease=lease.milliseconds,
         runs_jobs=daemon.workers > 0,
         executors=executors,

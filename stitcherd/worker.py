@@ -37,12 +37,12 @@ async def serve_worker(directory: Path, settings: Settings) -> None:
     state_dir = Path(settings.daemon.state_dir)
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        stack.enter_context(acquire_lock(state_dir / "lock", f"state directory {state_dir}"))
+        lock = stack.enter_context(acquire_lock(state_dir / "lock", f"state directory {state_dir}"))
         await make_room_at_start(settings.daemon)
         async with manager.starting():
             store = await open_store(settings)
         stack.push_async_callback(store.close)
-        lease = await take_lease(store, settings, "worker")
+        lease = await take_lease(store, settings, "worker", lock)
         stack.push_async_callback(lease.leave)
         rails = LiveRails(directory / locations.RAILS_FILE, StoredRevisions(store), rails_context(directory, settings))
         await rails.follow()

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from shared.ids import new_id, now_ms
 from stitcherd.store import daemons
-from stitcherd.store.daemons import NameTaken, NewDaemon
+from stitcherd.store.daemons import CannotJoin, NewDaemon
 from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.store import Store
 
@@ -55,12 +55,15 @@ class Lease:
         return self._new
 
     async def join(self) -> None:
-        """Take the lease; wait for the end of that of another process with the same name. Raises NameTaken."""
+        """Take the lease; wait for the end of that of another process that has its name or state directory.
+
+        Raises CannotJoin.
+        """
         end = time.monotonic() + (self.seconds or 0) + 1
         while True:
             try:
                 return await self._join()
-            except NameTaken:  # it may have been killed a moment ago, elsewhere
+            except CannotJoin:  # it may have been killed a moment ago, elsewhere
                 if time.monotonic() > end:
                     raise
             await asyncio.sleep(LOOK_SECONDS)
@@ -113,7 +116,7 @@ class Lease:
 
     async def _renew(self, executors: Collection[str] | None, on_join: Callable[[str], None]) -> None:
         """Renew the lease, or take it again where it is lost; where nothing can be stored, do neither."""
-        with suppress(StorageUnavailable, NameTaken):
+        with suppress(StorageUnavailable, CannotJoin):
             if not self.is_held:
                 self._new = structs.replace(self._new, id=new_id())
                 on_join(self.owner)

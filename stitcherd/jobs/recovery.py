@@ -44,12 +44,12 @@ class _NotToldError(Exception):
 
 
 class Recovery:
-    """Recovers jobs, on `host`, for the process that has a `name` and whose lease is `lease` (ms).
+    """Recovers jobs for a process on a `machine`, with a state directory, whose lease is `lease` (ms).
 
     A job whose commit has arrived on its branch is completed, whatever its type says about interruptions; where that
     cannot be told, the job is queued with its commit. `find_rails` is that of `Runner`.
-    A run is ended that is not resumed, as its checkout is that of another process, or as this one runs no jobs. Who
-    lacks its executor, or cannot ask for a commit, first leaves the job to others.
+    A run is ended that is not resumed, as its checkout is in another state directory, or as this process runs no jobs.
+    Who lacks its executor, or cannot ask for a commit, first leaves the job to others.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Recovery:
         find_repository: FindRepository,
         find_rails: FindRails,
         *,
-        host: str = "",
-        name: str = "",
+        machine: str = "",
+        state_id: str = "",
         lease: int = 0,
         runs_jobs: bool = True,
         executors: Mapping[str, Executor] | None = None,
@@ -69,8 +69,8 @@ class Recovery:
         self._checkouts = checkouts
         self._find_repository = find_repository
         self._find_rails = find_rails
-        self._host = host
-        self._name = name
+        self._machine = machine
+        self._state_id = state_id
         self._lease = lease
         self._runs_jobs = runs_jobs
         self._executors = executors or {}
@@ -88,7 +88,7 @@ class Recovery:
             wait = LOOK_SECONDS
             with suppress(StorageUnavailable):
                 async with self._store.reading() as db:
-                    left = await daemons.what_is_left(db, lease.owner, self._host, self._name, self._lease)
+                    left = await daemons.what_is_left(db, lease.owner, self._machine, self._state_id, self._lease)
                 for name in await self._store.write(daemons.end_leases, now_ms()) if left.is_over else ():
                     log.warning("%s is gone: its lease is over", name)
                 if lease.is_held:
@@ -101,12 +101,12 @@ class Recovery:
 
     async def _find_left(self, owner: str) -> list[LeftJob]:
         async with self._store.reading() as db:
-            return await daemons.left_jobs(db, owner, self._host, self._name, self._lease)
+            return await daemons.left_jobs(db, owner, self._machine, self._state_id, self._lease)
 
     async def _find_lost(self, owner: str, queue: TakingQueue) -> list[LeftJob]:
         """Return the jobs of `owner` that do not run here, and are not about to."""
         async with queue.holding_takes() as known, self._store.reading() as db:
-            own = await daemons.own_jobs(db, owner, self._host, self._name)
+            own = await daemons.own_jobs(db, owner)
         return [job for job in own if job.id not in known]
 
     async def _try_to_recover(self, left: LeftJob, owner: str) -> bool:
@@ -129,11 +129,11 @@ class Recovery:
         # Where the run may still go on at its executor, processes in the checkout are part of it.
         async with self._store.reading() as db:
             elsewhere = await interruptions.find_resumable(db, left.id)
-        if elsewhere is None and left.host == self._host:
+        if elsewhere is None:  # on another machine there are none
             ended = await processes.end_all(left.id, self._checkouts.directory(left.id))
         if await self._finish_publication(left.id, fence):
             return False
-        if not self._runs_jobs or left.name != self._name:  # its checkout is not here
+        if not self._runs_jobs or left.state_id != self._state_id:  # its checkout is not here
             if elsewhere is not None and elsewhere[0] in self._executors:
                 await self._executors[elsewhere[0]].terminate(elsewhere[1].reference)
         elif await self._store.write(interruptions.take_over, left.id, fence, now_ms()):

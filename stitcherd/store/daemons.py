@@ -26,13 +26,15 @@ _OVER = "gone = 0 AND until <= database_ms()"
 # another lease is over, only they recover its jobs, if there is anybody. A job is for all when a further one is over:
 # until then who lacks the executor or the repository of a job may leave it to others.
 _LEFT = (
-    "SELECT j.id, j.attempt, j.owner, coalesce(d.host, :host) AS host, coalesce(d.name, :name) AS name,"
+    "SELECT j.id, j.attempt, j.owner,"
+    " coalesce(j.state_id, CASE WHEN d.id IS NULL THEN :state_id ELSE d.state_id END) AS state_id,"
     " (d.id IS NULL OR d.until + 2 * :lease <= database_ms() OR NOT EXISTS (SELECT 1 FROM daemons p"
     f" WHERE p.id <> :owner AND {_LIVING.format('p.')})) AS is_for_all"
     " FROM jobs j LEFT JOIN daemons d ON d.id = j.owner"
     " WHERE j.status = 'RUNNING' AND coalesce(j.owner, '') <> :owner"
-    " AND (d.id IS NULL OR (d.gone = 1 AND (d.host = :host OR d.until + :lease <= database_ms()"
-    f" OR NOT EXISTS (SELECT 1 FROM daemons p WHERE p.host = d.host AND {_LIVING.format('p.')}))))"
+    " AND (d.id IS NULL OR (d.gone = 1 AND (d.machine = :machine OR d.state_id = :state_id"
+    " OR d.until + :lease <= database_ms() OR NOT EXISTS (SELECT 1 FROM daemons p"
+    f" WHERE (p.machine = d.machine OR p.state_id = d.state_id) AND {_LIVING.format('p.')}))))"
     " ORDER BY j.key"
 )
 _WHAT_IS_LEFT = (
@@ -41,23 +43,27 @@ _WHAT_IS_LEFT = (
     " (SELECT min(until) - database_ms() FROM daemons WHERE gone = 0) AS next"
 )
 _OWN = (
-    "SELECT id, attempt, owner, :host AS host, coalesce(worker, :name) AS name, 1 AS is_for_all FROM jobs"
-    " WHERE status = 'RUNNING' AND owner = :owner ORDER BY key"
+    "SELECT id, attempt, owner, state_id, 1 AS is_for_all FROM jobs WHERE status = 'RUNNING' AND owner = ? ORDER BY key"
 )
-# Of a job that an earlier version ran, whose stores had one daemon, that daemon has the checkout.
-_UNNAMED = (
-    "UPDATE jobs SET worker = ? WHERE status IN ('PENDING', 'QUEUED', 'RUNNING') AND tries_used > 0 AND worker IS NULL"
+# Of a job that an earlier version ran, the process of its name has the checkout. Those whose stores had one daemon
+# stored no name.
+_JOBS_OF_EARLIER = (
+    "UPDATE jobs SET worker = :name, state_id = :state_id WHERE status IN ('PENDING', 'QUEUED', 'RUNNING')"
+    " AND tries_used > 0 AND state_id IS NULL AND (worker = :name OR (worker IS NULL AND :role = 'daemon'))"
 )
 _CANCELLED = "SELECT id FROM jobs WHERE status = 'RUNNING' AND cancel_requested = 1 AND owner = ?"
 
 
 class NewDaemon(Struct, frozen=True):
-    """A process that begins to run jobs."""
+    """A process that begins to run jobs; `processes/place` says what the last three of where it runs mean."""
 
     id: str
     name: str
     host: str
     state_dir: str
+    state_id: str
+    lock_id: str
+    machine: str
     pid: int
     role: str
     version: str
@@ -65,7 +71,7 @@ class NewDaemon(Struct, frozen=True):
 
 
 class LeftJob(Struct, frozen=True):
-    """A running job to recover; the machine on which its owner was, and the owner's name.
+    """A running job to recover, and the state directory that has its checkout, None where that is not known.
 
     One that is not `is_for_all` may be left to others, if they can do more about it.
     """
@@ -73,8 +79,7 @@ class LeftJob(Struct, frozen=True):
     id: str
     attempt: int
     owner: str | None
-    host: str
-    name: str
+    state_id: str | None
     is_for_all: bool
 
 
@@ -86,33 +91,30 @@ class Left(Struct, frozen=True):
     next: int | None
 
 
-class NameTaken(Exception):
-    """Another process has the name of one that wants to join."""
+class CannotJoin(Exception):
+    """Another process has the name, or the state directory, of one that wants to join."""
 
 
 def join(db: Db, new: NewDaemon, lease: int | None, now: int) -> None:
     """Add a process, with a lease (ms) from now on, or without an end where no other can use the database.
 
-    An earlier process with the same state directory is gone: the caller has the lock on it. Without a lease, all are.
-    The name says where the checkout of a job is: raises NameTaken if another process has it, whose lease is not over.
+    An earlier process with the same lock is gone: the caller holds it. Without a lease, all are. Of the same state
+    directory after a restart of the machine, or of a copy of it, nobody can tell that: the lease has to be over.
+    Raises CannotJoin if another process has the name or the state directory, whose lease is not over.
     """
-    earlier, values = ("gone = 0", []) if lease is None else ("gone = 0 AND host = ? AND state_dir = ?", _place(new))
-    _end(db, earlier, values, STARTED_AGAIN, now, told=lease is not None)
+    held, values = ("", []) if lease is None else (" AND state_id = ? AND lock_id = ?", [new.state_id, new.lock_id])
+    _end(db, f"gone = 0{held}", values, STARTED_AGAIN, now, told=lease is not None)
     if lease is not None:  # nobody else may be there to do it
         end_leases(db, now)
-    other = db.execute("SELECT * FROM daemons WHERE name = ? AND gone = 0", (new.name,)).fetchone()
-    if other is not None:
-        where = f"on {other['host']}, pid {other['pid']}, state directory {other['state_dir']}"
-        raise NameTaken(f"another {other['role']} is named {new.name} ({where}): set daemon.name in stitcherd.toml")
+    _refuse_double(db, new)
     row = {**msgspec.to_builtins(new), "started_at": now, "lease": lease, "executors": None}
     db.execute(
-        "INSERT INTO daemons (id, name, host, state_dir, pid, role, version, started_at, until, executors, workers)"
-        " VALUES (:id, :name, :host, :state_dir, :pid, :role, :version, :started_at, database_ms() + :lease,"
-        " :executors, :workers)",
+        "INSERT INTO daemons (id, name, host, state_dir, state_id, lock_id, machine, pid, role, version, started_at,"
+        " until, executors, workers) VALUES (:id, :name, :host, :state_dir, :state_id, :lock_id, :machine, :pid, :role,"
+        " :version, :started_at, database_ms() + :lease, :executors, :workers)",
         row,
     )
-    if new.role == "daemon":
-        db.execute(_UNNAMED, (new.name,))
+    db.execute(_JOBS_OF_EARLIER, row)
     if lease is not None:
         payload = {name: row[name] for name in ("name", "role", "workers")}  # all workspaces see it
         add_events(db, new_event("daemon.joined", actor=_DAEMON_ACTOR, now=now, payload=payload))
@@ -140,25 +142,25 @@ def end_leases(db: Db, now: int) -> list[str]:
     return _end(db, _OVER, [], LEASE_OVER, now, told=True)
 
 
-async def what_is_left(db: Reader, owner: str, host: str, name: str, lease: int) -> Left:
+async def what_is_left(db: Reader, owner: str, machine: str, state_id: str, lease: int) -> Left:
     """Return whether there is something to do for who recovers jobs, as `left_jobs` returns them, and when."""
-    [row] = await fetch_all(db, _WHAT_IS_LEFT, {"owner": owner, "host": host, "name": name, "lease": lease})
+    values = {"owner": owner, "machine": machine, "state_id": state_id, "lease": lease}
+    [row] = await fetch_all(db, _WHAT_IS_LEFT, values)
     return Left(bool(row["over"]), bool(row["jobs"]), 0 if row["gone"] else row["next"])
 
 
-async def left_jobs(db: Reader, owner: str, host: str, name: str, lease: int) -> list[LeftJob]:
-    """Return running jobs whose owner is gone and that `owner`, on `host`, may recover now.
+async def left_jobs(db: Reader, owner: str, machine: str, state_id: str, lease: int) -> list[LeftJob]:
+    """Return running jobs whose owner is gone and that `owner`, on this machine, may recover now.
 
-    A job of which is not known who owned it counts as one of a process with this `host` and `name`.
+    A job of which is not known who owned it counts as one with its checkout in the state directory of `owner`.
     """
-    found = await fetch_all(db, _LEFT, {"owner": owner, "host": host, "name": name, "lease": lease})
+    found = await fetch_all(db, _LEFT, {"owner": owner, "machine": machine, "state_id": state_id, "lease": lease})
     return [_left_job(row) for row in found]
 
 
-async def own_jobs(db: Reader, owner: str, host: str, name: str) -> list[LeftJob]:
-    """Return the running jobs of `owner`, which is on `host`; their name says where the checkout is."""
-    found = await fetch_all(db, _OWN, {"owner": owner, "host": host, "name": name})
-    return [_left_job(row) for row in found]
+async def own_jobs(db: Reader, owner: str) -> list[LeftJob]:
+    """Return the running jobs of `owner`."""
+    return [_left_job(row) for row in await fetch_all(db, _OWN, [owner])]
 
 
 async def cancelled_jobs(db: Reader, owner: str) -> list[str]:
@@ -172,10 +174,10 @@ async def living_daemons(db: Reader) -> tuple[DaemonState, ...]:
     return tuple(_state(row) for row in found)
 
 
-def name_of(db: Db, daemon_id: str) -> str | None:
-    """Return the name of a process by its id, None where it is not known."""
-    found = db.execute("SELECT name FROM daemons WHERE id = ?", (daemon_id,)).fetchone()
-    return None if found is None else str(found["name"])
+def name_and_state_id(db: Db, daemon_id: str) -> tuple[str | None, str | None]:
+    """Return the name of a process and the id of its state directory, None where it is not known."""
+    found = db.execute("SELECT name, state_id FROM daemons WHERE id = ?", (daemon_id,)).fetchone()
+    return (None, None) if found is None else (found["name"], found["state_id"])
 
 
 def is_living(db: Db, daemon_id: str) -> bool:
@@ -199,11 +201,22 @@ async def _clock(db: Reader) -> int:
 
 
 def _left_job(row: Row) -> LeftJob:
-    return LeftJob(row["id"], row["attempt"], row["owner"], row["host"], row["name"], bool(row["is_for_all"]))
+    return LeftJob(row["id"], row["attempt"], row["owner"], row["state_id"], bool(row["is_for_all"]))
 
 
-def _place(new: NewDaemon) -> list[object]:
-    return [new.host, new.state_dir]
+def _refuse_double(db: Db, new: NewDaemon) -> None:
+    """Raise CannotJoin where another process has the name of one that joins, or its state directory."""
+    sql = "SELECT * FROM daemons WHERE (name = ? OR state_id = ?) AND gone = 0"
+    other = db.execute(sql, (new.name, new.state_id)).fetchone()
+    if other is None:
+        return
+    where = f"on {other['host']}, pid {other['pid']}, state directory {other['state_dir']}"
+    if other["state_id"] == new.state_id:
+        raise CannotJoin(
+            f"{new.state_dir} is a copy of the state directory of the {other['role']} {other['name']} ({where}):"
+            " set daemon.state_dir to another one"
+        )
+    raise CannotJoin(f"another {other['role']} is named {new.name} ({where}): set daemon.name in stitcherd.toml")
 
 
 def _end(db: Db, where: str, values: Sequence[object], reason: str, now: int, *, told: bool) -> list[str]:

@@ -23,7 +23,7 @@ RUNNING_BY_REPOSITORY = (
 )
 ANY_HELD = "SELECT 1 FROM jobs INDEXED BY jobs_held WHERE held IS NOT NULL AND status = 'QUEUED' LIMIT 1"
 HELD = (
-    "SELECT id, attempt, priority, repository, executor, tries_used, worker, decided_under"
+    "SELECT id, attempt, priority, repository, executor, tries_used, state_id, decided_under"
     " FROM jobs INDEXED BY jobs_held WHERE held IS NOT NULL AND status = 'QUEUED' AND coalesce(held_until, 0) <= :now"
     " ORDER BY priority DESC, key"
 )

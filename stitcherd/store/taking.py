@@ -18,7 +18,7 @@ LOOKED_AT = 16  # jobs of each kind that one transaction looks at: those before 
 RULED_AT_ONCE = 32
 _NEXT = (
     "SELECT id, attempt, priority FROM jobs INDEXED BY jobs_next WHERE status = 'QUEUED' AND held IS NULL"
-    " AND executor IN ({marks}) AND (tries_used = 0 OR worker = ?) AND (? = '' OR decided_under = ?)"
+    " AND executor IN ({marks}) AND (tries_used = 0 OR state_id = ?) AND (? = '' OR decided_under = ?)"
     " ORDER BY priority DESC, key LIMIT ?"
 )
 _ANY = (
@@ -36,7 +36,7 @@ _REACHES = "SELECT {what} FROM daemons d, json_each(d.executors) e WHERE d.gone 
 _OUT_OF_REACH = (
     "SELECT j.* FROM jobs j INDEXED BY jobs_next WHERE j.status = 'QUEUED' AND j.held IS NULL"
     f" AND (j.executor NOT IN ({_REACHES.format(what='e.value')}) OR (j.tries_used > 0"
-    f" AND NOT EXISTS ({_REACHES.format(what=1)} AND d.name = j.worker AND e.value = j.executor)))"
+    f" AND NOT EXISTS ({_REACHES.format(what=1)} AND d.state_id = j.state_id AND e.value = j.executor)))"
     " AND NOT EXISTS (SELECT 1 FROM daemons WHERE gone = 0 AND executors IS NULL)"
     " ORDER BY j.priority DESC, j.key LIMIT 64"
 )
@@ -63,20 +63,20 @@ def take(
         executors = [*executors, *(name for name in broken if name not in reached)]
     if not executors or not daemons.is_living(db, owner) or in_force.in_force(db) != running.rails_digest:
         return None
-    name = daemons.name_of(db, owner)
+    _, state_id = daemons.name_and_state_id(db, owner)
     # Where no job may start at all, each gets that as its reason, whatever rails it was decided under.
     digest = None if running.stopped else running.rails_digest
 
     def is_wanted(job: Row) -> bool:
         return (
             job["executor"] in executors
-            and (job["tries_used"] == 0 or job["worker"] == name)
+            and (job["tries_used"] == 0 or job["state_id"] == state_id)
             and digest in {None, job["decided_under"]}
         )
 
     _, found = find_startable(db, running, LOOKED_AT, now, is_wanted)
     statement = _NEXT.format(marks=_marks(executors))
-    values = [*executors, name, digest or "", digest or "", LOOKED_AT]
+    values = [*executors, state_id, digest or "", digest or "", LOOKED_AT]
     found += [(row["id"], row["attempt"], row["priority"]) for row in db.execute(statement, values)]
     reasons, held = running.reasons, None
     for_all = {reasons.paused, running.stopped, reasons.total.format(total=running.total)}

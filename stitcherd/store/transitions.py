@@ -10,7 +10,7 @@ from shared.models import Failure, Result, RunnerJob, Status
 from stitcherd.errors import Refusal
 from stitcherd.store import lifecycle, rows
 from stitcherd.store.counting import COLUMN_OF_STATUS, count_end
-from stitcherd.store.daemons import name_of
+from stitcherd.store.daemons import name_and_state_id
 from stitcherd.store.db import Db, Row
 from stitcherd.store.events import add_events, new_event
 from stitcherd.store.steps import Fence, end_open_steps, failed_gate_line
@@ -64,6 +64,7 @@ def start(db: Db, job_id: str, attempt: int, owner: str, now: int) -> tuple[Runn
     """Start a queued job for `owner`; None where it is not queued, or not in this attempt."""
     if find_job_row(db, job_id)["attempt"] != attempt:
         return None
+    worker, state_id = name_and_state_id(db, owner)
     row = advance(
         db,
         job_id,
@@ -72,7 +73,7 @@ def start(db: Db, job_id: str, attempt: int, owner: str, now: int) -> tuple[Runn
         events=(("job.started", {"attempt": attempt}),),
         actor=DAEMON_ACTOR,
         now=now,
-        changes={"owner": owner, "worker": name_of(db, owner), "started_at": now},
+        changes={"owner": owner, "worker": worker, "state_id": state_id, "started_at": now},
     )
     return None if row is None else (rows.job(row), Fence(job_id, row["key"], row["workspace"], attempt, owner))
 
@@ -262,7 +263,8 @@ def queue_next_attempt(
     attempt = before["attempt"] + 1
     payload = {"attempt": attempt} | ({} if held is None else {"held": held})
     reset: dict[str, Any] = {"decided_under": decided_under} if decided_under else {}
-    reset |= dict.fromkeys(("owner", "error", "usage", "started_at", "completed_at", "cancelled_by", "cancel_reason"))
+    reset |= dict.fromkeys(("owner", "state_id", "error", "usage", "started_at", "completed_at"))
+    reset |= dict.fromkeys(("cancelled_by", "cancel_reason"))
     reset |= {"held": held, "held_until": held_until}
     return advance(
         db,

@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -264,6 +265,31 @@ def test_a_worker_needs_a_store_that_is_shared_and_a_name_of_its_own(
     worker.kill()
     (second.root / "stitcherd.toml").write_text(f'[daemon]\nstate_dir = "{second.root}/state"\n')
     assert 'kind = "postgres"' in run_worker(second, 2)
+
+
+def test_a_copy_of_a_state_directory_ends_no_lease_and_a_restart_does_at_once(build: BuildDaemon) -> None:
+    daemon = build(daemon='name = "front"\nworkers = 1', store='lease = "10m"\n')
+    daemon.start()
+    occupy(daemon)
+    worker = WorkerHarness(daemon, "builder").start()
+    try:
+        wait_until(lambda: "builder" in names(daemon), "it has joined")
+        job_id = daemon.dispatch("free", "sleep 60")
+        wait_until(lambda: daemon.job(job_id)["worker"] == "builder", "the worker runs the job")
+        copy = WorkerHarness(daemon, "copy")
+        settings = copy.root / "stitcherd.toml"
+        settings.write_text(settings.read_text().replace('lease = "10m"', 'lease = "3s"'))  # so long it waits
+        shutil.copytree(worker.root / "state", copy.root / "state")
+        assert "is a copy of the state directory of the worker builder" in run_worker(copy, 1)
+        assert "builder" in names(daemon)
+        assert (daemon.job(job_id)["status"], daemon.job(job_id)["attempt"]) == ("RUNNING", 1)
+        worker.kill()
+        worker.start()
+        wait_until(lambda: daemon.job(job_id)["status"] != "RUNNING", "the job is taken up")
+        reasons = [each["payload"].get("reason") for each in stored_events(daemon) if each["type"] == "daemon.gone"]
+        assert reasons == ["it was started again"]
+    finally:
+        worker.kill()
 
 
 def test_a_worker_whose_clock_is_wrong_is_refused(daemon: DaemonHarness) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from stitcherd.jobs.lease import Lease
 from stitcherd.store import daemons
-from stitcherd.store.daemons import NameTaken
+from stitcherd.store.daemons import CannotJoin
 from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.store import Store
 from tests.stitcherd.store.test_daemons import end, process
@@ -117,8 +117,8 @@ async def test_a_bug_that_prevents_a_renewal_is_logged(harness: LeaseHarness, ca
 
 
 async def test_a_name_is_waited_for_as_long_as_a_lease(harness: LeaseHarness) -> None:
-    other = Lease(harness.cut.store, process(state_dir="/elsewhere"), 0.1)
-    with pytest.raises(NameTaken):
+    other = Lease(harness.cut.store, process(lock_id="another"), 0.1)
+    with pytest.raises(CannotJoin):
         await other.join()
     await harness.lease.leave()
     await other.join()

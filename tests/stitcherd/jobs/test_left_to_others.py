@@ -31,13 +31,15 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 async def recover(store: Store, tmp_path: Path, owner: str, executors: dict[str, ScriptedExecutor]) -> None:
     """Recover as a process that has some executors and no repository."""
     place = Checkouts(tmp_path)
-    recovery = Recovery(store, place, no_repository, no_rails, host="here", name="me", lease=LEASE, executors=executors)
+    recovery = Recovery(
+        store, place, no_repository, no_rails, machine="here", state_id="state of me", lease=LEASE, executors=executors
+    )
     assert await recovery.recover(owner) == []
 
 
 async def leave(store: Store, *, publishing: bool) -> RunnerJob:
     """Return a job that a machine which is gone was publishing, or whose run may go on at its executor."""
-    gone = await join(store, "gone", host="there", id=GONE)
+    gone = await join(store, "gone", machine="there", id=GONE)
     job = await running(store, resumable=not publishing, on_interrupt="retry")
 
     def publish(db: Db) -> None:

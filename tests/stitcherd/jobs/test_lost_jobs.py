@@ -62,7 +62,13 @@ async def looking(store: Store, tmp_path: Path, queue: TakingQueue | None = None
     queue = queue or TakingQueue(0, take_nothing, run_nothing, asyncio.Event())
     new = lease.new
     recovery = Recovery(
-        store, Checkouts(tmp_path), no_repository, no_rails, host=new.host, name=new.name, lease=lease.milliseconds
+        store,
+        Checkouts(tmp_path),
+        no_repository,
+        no_rails,
+        machine=new.machine,
+        state_id=new.state_id,
+        lease=lease.milliseconds,
     )
     looks = asyncio.create_task(recovery.run(lease, queue))
     try:

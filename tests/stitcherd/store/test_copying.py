@@ -14,7 +14,6 @@ from shared.ids import now_ms
 from shared.models import Result
 from stitcherd.store import copying, daemons, events, pieces, retention, transitions
 from stitcherd.store.copying import CannotCopy, Pieces, copy_rows, open_source, open_target
-from stitcherd.store.daemons import NewDaemon
 from stitcherd.store.db import Db
 from stitcherd.store.high_water import HighWaterMark
 from stitcherd.store.migrate import NewerDatabase, migrations
@@ -25,6 +24,7 @@ from stitcherd.store.store import Store
 from tests import stores
 from tests.stitcherd.store import audit_chain
 from tests.stitcherd.store.factories import deliver, new_delivery, new_job, note_event
+from tests.stitcherd.store.test_daemons import process
 
 pytestmark = pytest.mark.postgres
 
@@ -129,9 +129,7 @@ async def test_the_store_goes_on_where_the_file_ended(path: Path, dsn: str) -> N
 
 
 async def test_who_ran_jobs_of_the_file_is_gone(path: Path, dsn: str) -> None:
-    killed = NewDaemon(
-        id="killed", name="one", host="here", state_dir="/old", pid=1, role="daemon", version="0", workers=1
-    )
+    killed = process("one", id="killed", role="daemon", workers=1)
     source = await open_sqlite(path)
     job = await deliver(source, new_delivery(), new_job(actor="source:forge"))
     await source.write(daemons.join, killed, None, now_ms())
@@ -139,9 +137,9 @@ async def test_who_ran_jobs_of_the_file_is_gone(path: Path, dsn: str) -> None:
     await source.close()
     copy(path, dsn)
     store = await open_postgres(dsn)
-    await store.write(daemons.join, structs.replace(killed, id="new", host="there", state_dir="/new"), 15_000, now_ms())
+    await store.write(daemons.join, structs.replace(killed, id="new", lock_id="new", machine="there"), 15_000, now_ms())
     async with store.reading() as db:
-        left = await daemons.left_jobs(db, "new", "there", "one", 15_000)
+        left = await daemons.left_jobs(db, "new", "there", killed.state_id, 15_000)
     await store.close()
     assert [(each.id, each.owner) for each in left] == [(job.id, killed.id)]
 
