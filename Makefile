@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PARALLEL := --dist worksteal -n
 
 POSTGRES_TESTS := tests/contract/test_store.py tests/contract/test_store_restarts.py tests/stitcherd/store \
-  $(addprefix tests/stitcherd/jobs/test_,stored_outputs.py step_recorder.py) \
+  $(addprefix tests/stitcherd/jobs/test_,escaped_errors.py stored_outputs.py step_recorder.py) \
   $(addprefix tests/e2e/test_,postgres.py store_copy.py workers.py jobs.py interrupted.py)
 
 .DEFAULT_GOAL := help

@@ -1,6 +1,12 @@
 """The error that is reported to a caller; every other exception that reaches one is our own bug."""
 
+import logging
 from typing import Any
+
+from shared.ids import new_id, short_id
+from shared.models import Failure
+
+log = logging.getLogger(__name__)
 
 
 class Refusal(Exception):
@@ -24,3 +30,10 @@ class Refusal(Exception):
         self.hint = hint
         self.retry_after = retry_after
         self.more = more or {}
+
+
+def internal_failure(job_id: str, error: Exception) -> Failure:
+    """Log an exception that ended the run of a job, with an id; return the failure of the job, which has the id."""
+    error_id = new_id()
+    log.error("job %s failed through a bug in Stitcher (%s)", short_id(job_id), error_id, exc_info=error)
+    return Failure("internal", f"a bug in Stitcher; the daemon's log has it under {error_id}")

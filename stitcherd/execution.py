@@ -157,13 +157,14 @@ def build_execution(
     if settings.store.is_shared:
         taker = Taker(store, runner, lease, health.healthy, health.broken, current_limits)
         queue = TakingQueue(daemon.workers, taker.take, taker.run, store.job_changes())
-        parts: dict[str, Part] = {"the recovery": partial(recovery.run, lease, queue)}
+        parts: dict[str, Part] = {}
         keep = partial(lease.keep, partial(_reached, daemon, health), runner.abandon, partial(_rejoin, runner))
         lasting: dict[str, Part] = {"the lease": keep, "the cancels": taker.follow_cancels}
     else:
         scheduler, path = Scheduler(store, runner.run, current_limits, daemon.workers), state / "queue.db"
         queue = Queue(path, daemon.workers, scheduler.run_job, partial(_next_jobs, store))
         parts, lasting = {"the scheduler": partial(scheduler.run, queue.put)}, {}
+    parts["the recovery"] = partial(recovery.run, lease, queue)
     parts["the queue's health"] = queue.keep_healthy
     return Execution(checkouts, outputs, health, runner, recovery, queue, parts, lasting)
 

@@ -21,17 +21,19 @@ from stitcherd.git.repairs import Repairs
 from stitcherd.jobs.lease import Lease
 from stitcherd.jobs.publisher import publication_retry
 from stitcherd.queue import MAX_PRIORITY, QueuedJob
+from stitcherd.queue.messages import Queue
 from stitcherd.queue.taking import TakingQueue
 from stitcherd.rails.approvals import commit_approval_request
 from stitcherd.rails.compiled import CompiledRails
-from stitcherd.store import daemons, interruptions, kept_commits, publications
-from stitcherd.store.daemons import LeftJob
+from stitcherd.store import daemons, interruptions, kept_commits, publications, transitions
+from stitcherd.store.daemons import Left, LeftJob
 from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.publications import UnfinishedPublication
 from stitcherd.store.store import Store
 
 LOOK_SECONDS = 1.0  # between two looks for leases that are over, if one may be,
 LONGEST_SECONDS = 5.0  # and else: somebody may have left before
+NOTHING_LEFT = Left(is_over=False, has_jobs=False, next=int(LONGEST_SECONDS * 1000))  # where nobody shares the store
 
 log = logging.getLogger(__name__)
 
@@ -80,47 +82,58 @@ class Recovery:
         left = await self._find_left(owner)
         return [(job.id, job.attempt, MAX_PRIORITY) for job in left if await self._recover(job, owner)]
 
-    async def run(self, lease: Lease, queue: TakingQueue) -> None:
+    async def run(self, lease: Lease, queue: Queue | TakingQueue) -> None:
         """Give up for gone whose lease is over, and recover what they left, and what `queue` lost; for ever."""
         wait = LOOK_SECONDS
         while True:
             await asyncio.sleep(wait)
             wait = LOOK_SECONDS
             with suppress(StorageUnavailable):
-                async with self._store.reading() as db:
-                    left = await daemons.what_is_left(db, lease.owner, self._machine, self._state_id, self._lease)
+                left = await self._what_is_left(lease.owner)
                 for name in await self._store.write(daemons.end_leases, now_ms()) if left.is_over else ():
                     log.warning("%s is gone: its lease is over", name)
                 if lease.is_held:
                     owner, is_due = lease.owner, left.is_over or left.has_jobs
-                    found = await self._find_left(owner) if is_due else []
-                    for job in (*await self._find_lost(owner, queue), *found):
-                        if await self._try_to_recover(job, owner):
-                            queue.resume(job.id, job.attempt)
+                    for job in await self._find_lost(owner, queue):
+                        failure = queue.runs.failures.get((job.id, job.attempt))
+                        await self._recover_for(queue, job, owner, failure)
+                    for job in await self._find_left(owner) if is_due else []:
+                        await self._recover_for(queue, job, owner)
                 wait = min(max(LOOK_SECONDS, (left.next or 0) / 1000), LONGEST_SECONDS)
+
+    async def _what_is_left(self, owner: str) -> Left:
+        if not self._lease:
+            return NOTHING_LEFT
+        async with self._store.reading() as db:
+            return await daemons.what_is_left(db, owner, self._machine, self._state_id, self._lease)
 
     async def _find_left(self, owner: str) -> list[LeftJob]:
         async with self._store.reading() as db:
             return await daemons.left_jobs(db, owner, self._machine, self._state_id, self._lease)
 
-    async def _find_lost(self, owner: str, queue: TakingQueue) -> list[LeftJob]:
+    async def _find_lost(self, owner: str, queue: Queue | TakingQueue) -> list[LeftJob]:
         """Return the jobs of `owner` that do not run here, and are not about to."""
-        async with queue.holding_takes() as known, self._store.reading() as db:
+        async with queue.holding_starts() as known, self._store.reading() as db:
             own = await daemons.own_jobs(db, owner)
         return [job for job in own if job.id not in known]
 
-    async def _try_to_recover(self, left: LeftJob, owner: str) -> bool:
+    async def _recover_for(
+        self, queue: Queue | TakingQueue, left: LeftJob, owner: str, failure: Failure | None = None
+    ) -> None:
         """Recover a job, or leave it to the next look where a bug prevents that: others are not to wait for it."""
         try:
-            return await self._recover(left, owner)
+            if await self._recover(left, owner, failure):
+                queue.resume(left.id, left.attempt)
         except StorageUnavailable:
             raise
         except Exception:
             log.exception("job %s cannot be recovered, through a bug in Stitcher", short_id(left.id))
-            return False
+        finally:  # it may be queued by now, with its commit or in its next attempt: what is not true does no harm
+            queue.put(left.id, left.attempt, MAX_PRIORITY)
+            queue.put(left.id, left.attempt + 1, MAX_PRIORITY)
 
-    async def _recover(self, left: LeftJob, owner: str) -> bool:
-        """Recover a job; return whether it is to be resumed."""
+    async def _recover(self, left: LeftJob, owner: str, failure: Failure | None = None) -> bool:
+        """Recover a job; return whether it is to be resumed. One whose run a bug has ended fails."""
         if not left.is_for_all and await self._is_for_others(left.id):
             return False
         if not await self._store.write(interruptions.adopt, left.id, left.attempt, left.owner, owner):
@@ -133,16 +146,19 @@ class Recovery:
             ended = await processes.end_all(left.id, self._checkouts.directory(left.id))
         if await self._finish_publication(left.id, fence):
             return False
-        if not self._runs_jobs or left.state_id != self._state_id:  # its checkout is not here
+        is_here = self._runs_jobs and left.state_id == self._state_id  # that is, its checkout
+        if failure is not None or not is_here:
             if elsewhere is not None and elsewhere[0] in self._executors:
                 await self._executors[elsewhere[0]].terminate(elsewhere[1].reference)
         elif await self._store.write(interruptions.take_over, left.id, fence, now_ms()):
             log.warning("job %s was running when the daemon stopped, and is resumed", short_id(left.id))
             return True
-        status = await self._store.write(interruptions.recover, left.id, fence, now_ms())
-        log.warning(
-            "job %s was running when the daemon stopped: now %s, %d processes ended", short_id(left.id), status, ended
-        )
+        if failure is not None:
+            status = await self._store.write(transitions.conclude, left.id, fence, now_ms(), failure)
+        else:
+            why = interruptions.LOST if left.owner == owner else interruptions.DAEMON_STOPPED
+            status = await self._store.write(interruptions.recover, left.id, fence, now_ms(), why)
+        log.warning("job %s was left running: now %s, %d processes ended", short_id(left.id), status, ended)
         return False
 
     async def _is_for_others(self, job_id: str) -> bool:

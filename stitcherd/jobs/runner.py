@@ -8,11 +8,12 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from shared.ids import new_id, now_ms, short_id
+from shared.ids import now_ms, short_id
 from shared.models import Failure, Result, RunnerJob, Status
 from stitcherd import crash_points
 from stitcherd.budget import DailyBudgetExceeded
 from stitcherd.config.settings import Settings
+from stitcherd.errors import internal_failure
 from stitcherd.executors.base import INTERRUPTED, Executor, ExecutorUnavailable
 from stitcherd.git.checkout import Checkouts
 from stitcherd.git.remote import RemoteUnreachable
@@ -251,7 +252,13 @@ class Runner:
 
     async def _keep_commit(self, run: _Run, job: RunnerJob, cause: CommitNeedsApproval | CommitNotPublished) -> bool:
         """Let a job wait for the approval of its commit, or requeue it to publish that later; see `run`."""
-        now, rules = now_ms(), (await self._find_rails(job.rails_digest)).approvals
+        now = now_ms()
+        try:
+            rules = (await self._find_rails(job.rails_digest)).approvals
+        except LookupError as missing:
+            detail = f"its commit {cause.commit} was not published, and its rails no longer exist: {missing}"
+            hint = f"look at {job.branch}, then dispatch it again under today's rails"
+            return await self._fail(run, Failure("rails_unavailable", detail, hint))
         guards = cause.guards if isinstance(cause, CommitNeedsApproval) else ()
         request = rails_approvals.commit_approval_request(job, rules, guards, cause.commit, cause.base, now)
         if isinstance(cause, CommitNeedsApproval):
@@ -304,9 +311,7 @@ def _unexpected_failure(job_id: str, error: Exception) -> Failure:
     """Describe why a job ended through a full or broken disk, or through a bug of ours, which is logged."""
     if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
         return _storage_failure(error.strerror)
-    error_id = new_id()
-    log.error("job %s failed through a bug in Stitcher (%s)", short_id(job_id), error_id, exc_info=error)
-    return Failure("internal", f"a bug in Stitcher; the daemon's log has it under {error_id}")
+    return internal_failure(job_id, error)
 
 
 def _storage_failure(reason: object) -> Failure:

@@ -11,6 +11,8 @@ from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.store import Store
 
 POLL_SECONDS = 1.0  # between two looks for held jobs while no job ends: the rails may have changed
+HELD_FOR_MS = 60_000  # where a job could not be started
+NOT_STARTED = "a bug in Stitcher kept it from being started: it is tried again each minute"
 
 
 class Scheduler:
@@ -34,8 +36,19 @@ class Scheduler:
         self._any_held = True  # an earlier daemon may have left some
 
     async def run_job(self, job_id: str, attempt: int) -> None:
-        """Run a job of the queue, and note whether it was held; raises what `run` raises."""
-        if await self._run(job_id, attempt):
+        """Run a job of the queue, and note whether it was held; raises what `run` raises.
+
+        A job that a bug keeps from being started is held for a while.
+        """
+        try:
+            is_over = await self._run(job_id, attempt)
+        except StorageUnavailable:
+            raise
+        except Exception:
+            await self._store.write(scheduling.hold, job_id, attempt, NOT_STARTED, now_ms() + HELD_FOR_MS, now_ms())
+            self._any_held = True
+            raise
+        if is_over:
             self._job_ended.set()
         else:
             self._any_held = True

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from huey.storage import SqliteStorage
 from shared.models import RunnerJob
 from stitcherd.queue import MAX_PRIORITY, QUEUE_NAME, QueuedJob, RunAttempt
 from stitcherd.queue.consumer import EmbeddedConsumer, JsonSerializer
+from stitcherd.queue.runs import Runs
 from stitcherd.store.errors import StorageUnavailable
 
 HEALTH_CHECK_SECONDS = 2.0  # between two looks for workers that died, and for messages that were lost
@@ -49,7 +50,7 @@ class Queue:
         for leftover in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
             leftover.unlink(missing_ok=True)
         self._loop = asyncio.get_running_loop()
-        self._run = run
+        self.runs = Runs(run)
         self._read_queued = read_queued
         self._waiting: dict[tuple[str, int], int] = {}  # the priorities of the messages that are not taken yet
         self._outgoing: list[QueuedJob] = []
@@ -95,6 +96,17 @@ class Queue:
     def put_job(self, job: RunnerJob) -> None:
         """Queue the attempt that a job waits for."""
         self.put(job.id, job.attempt, job.priority)
+
+    def resume(self, job_id: str, attempt: int) -> None:
+        """Run a job that this process owns already, before any other."""
+        self._send((job_id, attempt, MAX_PRIORITY))
+
+    @contextlib.asynccontextmanager
+    async def holding_starts(self) -> AsyncIterator[frozenset[str]]:
+        """Let no job be started meanwhile; yield the ids of all jobs that run here, or have a message."""
+        async with self.runs.holding_starts() as running:
+            waiting = [*self._waiting, *(job[:2] for job in self._failed)]
+            yield running.union(job_id for job_id, _ in waiting)
 
     async def stop(self) -> None:
         """Stop the workers and wait for them; call it when the running jobs have ended."""
@@ -175,12 +187,15 @@ class Queue:
             asyncio.run_coroutine_threadsafe(self._run_job(job_id, attempt), self._loop).result()
 
     async def _run_job(self, job_id: str, attempt: int) -> None:
-        self._waiting.pop((job_id, attempt), None)
+        async with self.runs.starting:
+            self.runs.add(job_id, attempt)
+            self._waiting.pop((job_id, attempt), None)
         self._fill_window()
         try:
-            await self._run(job_id, attempt)
+            await self.runs.run(job_id, attempt)
         except StorageUnavailable:  # the store logs it
-            # Huey has forgotten the message, the job is still QUEUED, and it was the next to start.
+            # Huey has forgotten the message. A job that is still QUEUED was the next to start; one that runs by the
+            # store is resumed, or it is recovered after that.
             self._failed.append((job_id, attempt, MAX_PRIORITY))
 
     async def keep_healthy(self) -> None:

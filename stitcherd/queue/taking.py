@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import CancelledError
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from huey import Huey
@@ -19,6 +20,7 @@ from huey.storage import BaseStorage
 from shared.models import RunnerJob
 from stitcherd.queue import QUEUE_NAME, QueuedJob, RunAttempt
 from stitcherd.queue.consumer import EmbeddedConsumer, JsonSerializer
+from stitcherd.queue.runs import Runs
 from stitcherd.store.errors import StorageUnavailable
 
 LOOK_SECONDS = 5.0  # between two looks for a job, should a notification be lost, or a limit be free by time
@@ -40,12 +42,10 @@ class TakingQueue:
         self._loop = asyncio.get_running_loop()
         self._workers = workers
         self._take = take
-        self._run = run
         self._changed = changed
         self._looking = asyncio.Lock()
-        self._taking = asyncio.Lock()
         self._resumed: deque[tuple[str, int]] = deque()
-        self._own: list[tuple[str, int]] = []  # from where they are taken or resumed until their run has ended
+        self.runs = Runs(run)  # from where they are taken or resumed
         storage = {"storage_class": TakingStorage, "dequeue": self._dequeue}
         self._huey = Huey(QUEUE_NAME, serializer=JsonSerializer(), results=False, **storage)
         self._task = self._huey.task(name="run")(self._run_message)
@@ -60,15 +60,13 @@ class TakingQueue:
 
     def resume(self, job_id: str, attempt: int) -> None:
         """Run a job that this process owns already, before any other."""
-        self._own.append((job_id, attempt))
+        self.runs.add(job_id, attempt)
         self._resumed.append((job_id, attempt))
         self._changed.set()
 
-    @contextlib.asynccontextmanager
-    async def holding_takes(self) -> AsyncIterator[frozenset[str]]:
+    def holding_starts(self) -> AbstractAsyncContextManager[frozenset[str]]:
         """Let no job be taken meanwhile; yield the ids of all jobs that run here, or are about to."""
-        async with self._taking:
-            yield frozenset(job_id for job_id, _ in self._own)
+        return self.runs.holding_starts()
 
     def put(self, _job_id: str, _attempt: int, _priority: int) -> None:
         """Look for a job now: one was queued."""
@@ -121,9 +119,9 @@ class TakingQueue:
 
     async def _look(self) -> tuple[str, int] | None:
         try:
-            async with self._taking:
+            async with self.runs.starting:
                 if (found := await self._take()) is not None:
-                    self._own.append(found)
+                    self.runs.add(*found)
                 return found
         except StorageUnavailable:  # the store logs it
             self._changed.clear()
@@ -138,13 +136,13 @@ class TakingQueue:
             asyncio.run_coroutine_threadsafe(self._run_job(job_id, attempt), self._loop).result()
 
     async def _run_job(self, job_id: str, attempt: int) -> None:
+        if self._consumer.stop_flag.is_set():  # others recover what was taken while the queue was held
+            self.runs.discard(job_id, attempt)
+            return
         try:
-            if not self._consumer.stop_flag.is_set():  # else others recover what was taken while the queue was held
-                await self._run(job_id, attempt)
+            await self.runs.run(job_id, attempt)
         except StorageUnavailable as error:
             log.error("job %s cannot be run now: %s; it is recovered", job_id, error)  # noqa: TRY400 (no bug of ours)
-        finally:
-            self._own.remove((job_id, attempt))
 
 
 class TakingStorage(BaseStorage):  # type: ignore[misc]  # huey has no types

@@ -23,6 +23,7 @@ DAEMON_STOPPED = Failure(
     "the daemon stopped while the job ran",
     "retry it, or set on_interrupt: retry for its type in rails.yaml",
 )
+LOST = Failure("interrupted", "what became of its run could not be stored, or is not known", DAEMON_STOPPED.hint)
 NOT_STORED = "storage was unavailable before its executor started: it starts from the beginning"
 RUN_LOST = "its run was lost: it starts from the beginning"
 NEWEST_TRY = (
@@ -59,14 +60,14 @@ def adopt(db: Db, job_id: str, attempt: int, gone: str | None, owner: str) -> bo
     return adopted.rowcount == 1
 
 
-def recover(db: Db, job_id: str, fence: tuple[int, str], now: int) -> Status | None:
+def recover(db: Db, job_id: str, fence: tuple[int, str], now: int, failure: Failure = DAEMON_STOPPED) -> Status | None:
     """Requeue or end a running job that was adopted; return its new status, None where the fence does not hold.
 
     An acknowledged cancel wins. A job whose executor was never started in this attempt is requeued; one whose executor
-    was started follows its type's `on_interrupt`.
+    was started follows its type's `on_interrupt`: it fails with `failure`, or is requeued.
     """
     before = find_job_row(db, job_id)
-    return _abort_or_requeue(db, before, fence, now, DAEMON_STOPPED if _was_started(db, before) else None)
+    return _abort_or_requeue(db, before, fence, now, failure if _was_started(db, before) else None)
 
 
 def fail_if_started(db: Db, job_id: str, fence: tuple[int, str], now: int, failure: Failure) -> Status | None:

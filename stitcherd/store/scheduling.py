@@ -123,6 +123,13 @@ def find_startable(
     return True, found
 
 
+def hold(db: Db, job_id: str, attempt: int, reason: str, until: int, now: int) -> None:
+    """Hold a job until a time (ms), for a reason, if it is queued in this attempt."""
+    job = transitions.find_job_row(db, job_id)
+    if (job["status"], job["attempt"]) == (Status.QUEUED, attempt):
+        transitions.set_held_reason(db, job, reason, now, until)
+
+
 def pause(db: Db, actor: str, reason: str | None, now: int) -> None:
     """Let no further job start, across restarts too; an existing pause is left as it is."""
     value = msgspec.json.encode({"since": format_timestamp(now), "actor": actor, "reason": reason}).decode()

@@ -78,8 +78,13 @@ def start(db: Db, job_id: str, attempt: int, owner: str, now: int) -> tuple[Runn
     return None if row is None else (rows.job(row), Fence(job_id, row["key"], row["workspace"], attempt, owner))
 
 
-def set_held_reason(db: Db, job: Row, reason: str | None, now: int) -> None:
-    """Store why a queued job was not started, and record an event; None clears the reason and records nothing."""
+def set_held_reason(db: Db, job: Row, reason: str | None, now: int, until: int | None = None) -> None:
+    """Store why a queued job was not started (until a time in ms), and record an event where the reason is another one.
+
+    None clears the reason and records nothing.
+    """
+    if until is not None:
+        db.execute("UPDATE jobs SET held_until = ? WHERE key = ?", (until, job["key"]))
     if reason == job["held"]:
         return
     db.execute("UPDATE jobs SET held = ?, version = version + 1 WHERE key = ?", (reason, job["key"]))

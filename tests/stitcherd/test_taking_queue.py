@@ -108,20 +108,20 @@ async def test_a_job_is_known_until_its_run_has_ended(queue: TakingQueue, jobs: 
     await queue.start([("c", 1, 10)])
     queue.resume("d", 1)
     await until(lambda: len(jobs.ran) == 2)
-    async with queue.holding_takes() as known:
+    async with queue.holding_starts() as known:
         assert known == {job_id for job_id, _ in jobs.ran} | {each[0] for each in queue._resumed}
     jobs.go.set()
     await until(lambda: len(jobs.ran) == 3)
     async with asyncio.timeout(20):
         while True:
-            async with queue.holding_takes() as known:
+            async with queue.holding_starts() as known:
                 if not known:
                     return
             await asyncio.sleep(0.01)
 
 
 async def test_nothing_is_taken_while_somebody_asks_what_is_known(queue: TakingQueue, jobs: Jobs) -> None:
-    async with queue.holding_takes() as known:
+    async with queue.holding_starts() as known:
         jobs.next.append(("a", 1))
         await queue.start()
         await asyncio.sleep(0.1)
