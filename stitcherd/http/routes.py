@@ -34,12 +34,12 @@ from stitcherd.http import (
     answers,
     audit,
     backup,
+    daemons,
     deliveries,
     events,
     jobs,
     metrics,
     outputs,
-    peers,
     rails,
     status,
     webhooks,
@@ -189,7 +189,7 @@ ROUTES = (
     _get("/pause", status.show_pause, PauseState, None),
     _post("/pause", status.pause, status.PauseBody, PauseState, None, 200, stores=True),
     _post("/resume", status.resume, EmptyBody, PauseState, None, 200, stores=True),
-    _get("/daemons", peers.list_daemons, DaemonList, None),
+    _get("/daemons", daemons.list_daemons, DaemonList, None),
     _post("/backup", backup.make_backup, backup.BackupBody, Backup, None, 201, stores=True, raises=(409,)),
     _post(
         "/stitcher/dispatch", jobs.dispatch, jobs.NewJobBody, DispatchResponse, "jobs:dispatch", 200, 201, **DISPATCH

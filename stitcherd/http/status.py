@@ -11,7 +11,7 @@ from shared.ids import format_timestamp, now_ms
 from shared.stats import Grouping
 from stitcherd.budget import DAY_MS
 from stitcherd.http.auth import CALLER, caller, require_operator
-from stitcherd.http.peers import daemons_check
+from stitcherd.http.daemons import daemons_check
 from stitcherd.http.requests import QUERY, EmptyBody, RequestBody, parse_body
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE, AppState

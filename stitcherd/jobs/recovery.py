@@ -162,7 +162,11 @@ class Recovery:
         return False
 
     async def _is_for_others(self, job_id: str) -> bool:
-        """Say whether this process can neither end the run of a job nor ask for its commit, as others may."""
+        """Say whether this process can neither end the run of a job nor ask for its commit, as others may.
+
+        What the repository says now does not count: only once the job is adopted, and what was left of its run is
+        ended, can nothing arrive any more.
+        """
         async with self._store.reading() as db:
             elsewhere = await interruptions.find_resumable(db, job_id)
             unfinished = await publications.find_unfinished(db, job_id)
