@@ -16,7 +16,7 @@ from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.rulings import Ruling, Undecided
 from stitcherd.store.store import Store
 
-LOOK_SECONDS = 10.0  # between two looks while no job changes: an executor may be away since
+LOOK_SECONDS = 10.0  # between two looks, should a notification be lost
 COALESCE_SECONDS = 1.0  # between two looks because of notifications
 NOBODY_REACHES = "executor {executor}: no daemon or worker reaches it"
 

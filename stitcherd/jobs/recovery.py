@@ -33,7 +33,9 @@ from stitcherd.store.store import Store
 
 LOOK_SECONDS = 1.0  # between two looks for leases that are over, if one may be,
 LONGEST_SECONDS = 5.0  # and else: somebody may have left before
-NOTHING_LEFT = Left(is_over=False, has_jobs=False, next=int(LONGEST_SECONDS * 1000))  # where nobody shares the store
+NOTHING_LEFT = Left(  # where nobody shares the store
+    is_over=False, has_jobs=False, has_own=True, next=int(LONGEST_SECONDS * 1000)
+)
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +96,7 @@ class Recovery:
                     log.warning("%s is gone: its lease is over", name)
                 if lease.is_held:
                     owner, is_due = lease.owner, left.is_over or left.has_jobs
-                    for job in await self._find_lost(owner, queue):
+                    for job in await self._find_lost(owner, queue) if left.has_own else []:
                         failure = queue.runs.failures.get((job.id, job.attempt))
                         await self._recover_for(queue, job, owner, failure)
                     for job in await self._find_left(owner) if is_due else []:
@@ -104,7 +106,7 @@ class Recovery:
     async def _what_is_left(self, owner: str) -> Left:
         if not self._lease:
             return NOTHING_LEFT
-        async with self._store.reading() as db:
+        async with self._store.reading(one_statement=True) as db:
             return await daemons.what_is_left(db, owner, self._machine, self._state_id, self._lease)
 
     async def _find_left(self, owner: str) -> list[LeftJob]:

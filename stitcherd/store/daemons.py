@@ -39,6 +39,7 @@ _LEFT = (
 )
 _WHAT_IS_LEFT = (
     f"SELECT EXISTS (SELECT 1 FROM daemons WHERE {_OVER}) AS over, EXISTS ({_LEFT}) AS jobs,"
+    " EXISTS (SELECT 1 FROM jobs WHERE status = 'RUNNING' AND owner = :owner) AS own,"
     " EXISTS (SELECT 1 FROM daemons WHERE gone = 1) AS gone,"
     " (SELECT min(until) - database_ms() FROM daemons WHERE gone = 0) AS next"
 )
@@ -84,10 +85,14 @@ class LeftJob(Struct, frozen=True):
 
 
 class Left(Struct, frozen=True):
-    """Whether a lease is over, and whether there are jobs to recover; in how many ms there may be more, if known."""
+    """Whether a lease is over, and whether there are jobs to recover; in how many ms there may be more, if known.
+
+    `has_own`: whether the owner that asks runs jobs itself, by the store.
+    """
 
     is_over: bool
     has_jobs: bool
+    has_own: bool
     next: int | None
 
 
@@ -146,7 +151,7 @@ async def what_is_left(db: Reader, owner: str, machine: str, state_id: str, leas
     """Return whether there is something to do for who recovers jobs, as `left_jobs` returns them, and when."""
     values = {"owner": owner, "machine": machine, "state_id": state_id, "lease": lease}
     [row] = await fetch_all(db, _WHAT_IS_LEFT, values)
-    return Left(bool(row["over"]), bool(row["jobs"]), 0 if row["gone"] else row["next"])
+    return Left(bool(row["over"]), bool(row["jobs"]), bool(row["own"]), 0 if row["gone"] else row["next"])
 
 
 async def left_jobs(db: Reader, owner: str, machine: str, state_id: str, lease: int) -> list[LeftJob]:
