@@ -4,20 +4,10 @@
 from the store, where several do.
 """
 
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from shared.models import RunnerJob
-
-# Huey imports each database driver that is installed. No store of Huey's in PostgreSQL is used here, so a daemon on
-# SQLite need not wait for that driver; `store/postgres` imports it itself.
-if "psycopg" not in sys.modules:
-    sys.modules["psycopg"] = None  # type: ignore[assignment]  # an import of it fails
-    try:
-        import huey.storage  # noqa: F401
-    finally:
-        del sys.modules["psycopg"]
 
 QUEUE_NAME = "stitcher"
 MAX_PRIORITY = 10
