@@ -25,6 +25,7 @@ from stitcherd.store.sqlite import DATABASE
 from tests import stores
 from tests.e2e.git_repository import create_repository, git
 from tests.e2e.http_client import TIMEOUT, Reply, UnixConnection, send_request
+from tests.e2e.process_watch import end_processes, processes_in
 from tests.e2e.webhooks import OLD_SECRET, SECRETS, comment_body, signed_headers
 
 ROOT = Path(stitcherd.__file__).parents[1]
@@ -131,26 +132,14 @@ class DaemonHarness:
     def remove(self) -> None:
         """Kill everything that was started here, and remove the directory."""
         self.kill()
-        for pid in self.processes():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        end_processes(self.root)
         shutil.rmtree(self.root, ignore_errors=True)
         stores.drop(self.root)
 
     def processes(self) -> list[int]:
-        """Return the processes with this directory in their environment, command line or working directory."""
-        mine = os.fsencode(self.root)
+        """Return the processes that `processes_in` finds for this directory, but for the daemon."""
         daemon = self.process.pid if self.process else 0
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                known = b"\0".join((entry / name).read_bytes() for name in ("environ", "cmdline"))
-                known += os.fsencode((entry / "cwd").readlink())
-            except OSError:
-                continue
-            if mine in known and int(entry.name) not in {daemon, os.getpid()}:
-                found.append(int(entry.name))
-        return found
+        return [pid for pid in processes_in(self.root) if pid != daemon]
 
     def wait_until_clean(self) -> None:
         """Wait until no process and no removed checkout is left."""

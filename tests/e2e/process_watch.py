@@ -1,6 +1,7 @@
-"""Looks at the processes that a daemon has started."""
+"""Looks at the processes that a daemon has started, and ends them."""
 
 import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,28 @@ def descendants(pid: int) -> list[Path]:
         found.append(pending.pop())
         pending += children.get(found[-1], ())
     return [Path(f"/proc/{each}") for each in found]
+
+
+def processes_in(directory: Path) -> list[int]:
+    """Return the other processes with a directory in their environment, command line or working directory."""
+    place = os.fsencode(directory)
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            known = b"\0".join((entry / name).read_bytes() for name in ("environ", "cmdline"))
+            known += os.fsencode((entry / "cwd").readlink())
+        except OSError:
+            continue
+        if place in known and int(entry.name) != os.getpid():
+            found.append(int(entry.name))
+    return found
+
+
+def end_processes(directory: Path) -> None:
+    """Kill the processes that `processes_in` returns."""
+    for pid in processes_in(directory):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 class ProcessWatch:

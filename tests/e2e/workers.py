@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.e2e.harness import DaemonHarness, spawn
@@ -11,12 +12,16 @@ SHORT_LEASE = f'lease = "{LEASE_SECONDS:g}s"\n'
 
 
 class WorkerHarness:
-    """A worker with a state directory of its own, and the settings of a daemon but for what only that needs."""
+    """A worker with a state directory of its own, and the settings of a daemon but for what only that needs.
 
-    def __init__(self, daemon: DaemonHarness, name: str, workers: int = 3) -> None:
+    It is started under the command `around`.
+    """
+
+    def __init__(self, daemon: DaemonHarness, name: str, workers: int = 3, around: Sequence[str] = ()) -> None:
         self.root = daemon.root / name
         self.log = daemon.log
         self.name = name
+        self._around = around
         self.process: subprocess.Popen[bytes] | None = None
         self.root.mkdir()
         text = (daemon.config / "stitcherd.toml").read_text()
@@ -26,7 +31,7 @@ class WorkerHarness:
         (self.root / "stitcherd.toml").write_text(text.partition("[[tokens]]")[0])
 
     def start(self) -> "WorkerHarness":
-        argv = [sys.executable, "-m", "stitcherd", "worker", "--config", str(self.root)]
+        argv = [*self._around, sys.executable, "-m", "stitcherd", "worker", "--config", str(self.root)]
         self.process = spawn(argv, self.log)
         return self
 
