@@ -10,7 +10,7 @@ PARALLEL := --dist worksteal -n
 
 POSTGRES_TESTS := tests/contract/test_store.py tests/contract/test_store_restarts.py tests/stitcherd/store \
   $(addprefix tests/stitcherd/jobs/test_,escaped_errors.py stored_outputs.py step_recorder.py) \
-  $(addprefix tests/e2e/test_,postgres.py store_copy.py workers.py jobs.py interrupted.py)
+  $(addprefix tests/e2e/test_,postgres.py store_copy.py workers.py cluster.py jobs.py interrupted.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-postgres e2e faults test-openclaw test-agents check lint run bench pictures man image clean

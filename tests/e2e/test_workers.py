@@ -19,8 +19,6 @@ import pytest
 from tests.e2e.conftest import BuildDaemon
 from tests.e2e.harness import ROOT, DaemonHarness, wait_until
 from tests.e2e.workers import LEASE_SECONDS, SHORT_LEASE, Witness, WorkerHarness
-from tests.faults.cluster import clusters
-from tests.faults.under_load import Options
 
 pytestmark = pytest.mark.postgres
 
@@ -298,12 +296,6 @@ def test_a_worker_whose_clock_is_wrong_is_refused(daemon: DaemonHarness) -> None
         later = "RETURN CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) + 5000"
         admin.execute(f"CREATE OR REPLACE FUNCTION database_ms() RETURNS BIGINT LANGUAGE sql VOLATILE {later}")
     assert "the clock of this machine is 5.0 s behind that of the database" in run_worker(worker, 1)
-
-
-def test_two_daemons_and_four_workers_survive_their_ends_and_those_of_the_server() -> None:
-    [row] = clusters(Options(seed=7, kills=6, per_second=10.0))
-    assert row.is_zero, row
-    assert row.acknowledged > 0
 
 
 def run_worker(worker: WorkerHarness, code: int) -> str:

@@ -2,7 +2,19 @@
 
 from collections.abc import Callable
 
-from tests.faults import cluster, damage, ends, histories, mirrors, storage, surroundings, whole_jobs
+from tests.faults import (
+    cluster,
+    damage,
+    ends,
+    histories,
+    leases,
+    mirrors,
+    shared_limits,
+    storage,
+    streams,
+    surroundings,
+    whole_jobs,
+)
 from tests.faults.under_load import Options, Row
 
 FAULTS: dict[str, Callable[[Options], list[Row]]] = {
@@ -19,6 +31,9 @@ FAULTS: dict[str, Callable[[Options], list[Row]]] = {
     "mirrors": mirrors.damages,
     "cluster": cluster.clusters,
     "connections": cluster.connections,
+    "shared-limits": shared_limits.shared_limits,
+    "leases": leases.leases,
+    "streams": streams.streams,
     "histories": histories.histories,
     "clock": surroundings.clocks,
     "descriptors": surroundings.descriptors,
