@@ -24,6 +24,7 @@ from bench import (
     reads,
     repository,
     sandbox,
+    store_copy,
     stream,
     terminal,
     year,
@@ -45,6 +46,7 @@ ROWS = {
 ON_REQUEST = {
     "openclaw": openclaw.measure,  # needs a gateway that is not part of the project
     "postgres": postgres.measure,  # needs the programs of a PostgreSQL server, and psycopg
+    "copy": store_copy.measure,  # needs the programs of a PostgreSQL server, and psycopg
     "huge": repository.measure_huge,  # takes minutes, and 4 GB where TMPDIR is
     "year": year.measure,  # takes minutes
 }
@@ -60,7 +62,9 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=4.0, help="duration of each load")
     parser.add_argument("--rounds", type=int, default=3, help="repetitions of each comparison")
-    parser.add_argument("--jobs", type=int, default=1_000_000, help="jobs in the store of the rows reads and terminal")
+    parser.add_argument(
+        "--jobs", type=int, default=1_000_000, help="jobs in the store of the rows reads, terminal and copy"
+    )
     parser.add_argument("--requests", type=int, default=100_000, help="malformed requests of the row hostile")
     parser.add_argument("--rate", type=float, default=600.0, help="of them a second: one core handles some thousands")
     parser.add_argument("--seed", type=int, default=1, help="of these requests")
