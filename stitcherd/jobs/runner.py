@@ -34,6 +34,7 @@ from stitcherd.store.rulings import RailsChanged, Ruling, Undecided
 from stitcherd.store.store import Store
 
 STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
 STORAGE_UNAVAILABLE = "storage_unavailable"  # the code of a job that failed for it
 STORE_RETRY_SECONDS = 1.0  # between two tries to store how a job ended, while storage is unavailable
 
@@ -308,7 +309,10 @@ class Runner:
 
 
 def _unexpected_failure(job_id: str, error: Exception) -> Failure:
-    """Describe why a job ended through a full or broken disk, or through a bug of ours, which is logged."""
+    """Describe why a job ended through its surroundings, or through a bug of ours, which is logged."""
+    if isinstance(error, OSError) and error.errno in TOO_MANY_FILES:
+        hint = "let the daemon open more files (LimitNOFILE=), then retry it"
+        return Failure(STORAGE_UNAVAILABLE, f"what it did could not be stored: {error.strerror}", hint)
     if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
         return _storage_failure(error.strerror)
     return internal_failure(job_id, error)

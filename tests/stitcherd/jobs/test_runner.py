@@ -68,6 +68,7 @@ async def test_a_failed_executor_fails_the_job_and_its_checkout_is_kept(runners:
         (ValueError("a bug"), "internal"),
         (OSError(errno.ENOSPC, "No space left on device"), "storage_unavailable"),
         (StorageUnavailable("database or disk is full"), "storage_unavailable"),
+        (OSError(errno.EMFILE, "Too many open files"), "storage_unavailable"),
         (OSError(errno.ECONNRESET, "reset"), "internal"),
     ],
 )
