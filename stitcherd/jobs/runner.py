@@ -1,10 +1,10 @@
 """Takes a job from claim to conclusion; it can be cancelled at any point between."""
 
 import asyncio
-import errno
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 from msgspec import Struct
 
@@ -13,13 +13,13 @@ from shared.models import Failure, Result, RunnerJob, Status
 from stitcherd import crash_points
 from stitcherd.budget import DailyBudgetExceeded
 from stitcherd.config.settings import Settings
-from stitcherd.errors import internal_failure
 from stitcherd.executors.base import INTERRUPTED, Executor, ExecutorUnavailable
 from stitcherd.git.checkout import Checkouts
 from stitcherd.git.remote import RemoteUnreachable
 from stitcherd.jobs.attempt import Attempt, CommitNeedsApproval, CommitNotPublished
 from stitcherd.jobs.attempt_builder import AttemptBuilder, RailsLookup
 from stitcherd.jobs.command_runner import AttemptFailed
+from stitcherd.jobs.failures import STORAGE_UNAVAILABLE, is_too_many_files, storage_failure, unexpected_failure
 from stitcherd.jobs.free_space import shortage_reason
 from stitcherd.jobs.job_start import FindHead, ask_no_forge
 from stitcherd.jobs.outputs import Outputs
@@ -33,9 +33,7 @@ from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.rulings import RailsChanged, Ruling, Undecided
 from stitcherd.store.store import Store
 
-STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
-TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
-STORAGE_UNAVAILABLE = "storage_unavailable"  # the code of a job that failed for it
+HELD_FOR_FILES_MS = 2_000  # where the daemon may open no more files
 STORE_RETRY_SECONDS = 1.0  # between two tries to store how a job ended, while storage is unavailable
 
 log = logging.getLogger(__name__)
@@ -174,10 +172,8 @@ class Runner:
             return await self._wait_again(run, claimed.job, cause)
         except steps.Superseded:
             raise
-        except StorageUnavailable as error:
-            outcome, end = _storage_failure(error), interruptions.fail_if_started
         except Exception as error:  # noqa: BLE001 (whatever it was, the job has ended)
-            outcome = _unexpected_failure(run.job_id, error)
+            outcome, end = _unexpected_end(run.job_id, error)
         if isinstance(outcome, Failure):
             return await self._fail(run, outcome, end)
         # Deleting takes time, and until the conclusion is stored a cancel would win over what is published already.
@@ -308,15 +304,12 @@ class Runner:
                 await asyncio.sleep(STORE_RETRY_SECONDS)
 
 
-def _unexpected_failure(job_id: str, error: Exception) -> Failure:
-    """Describe why a job ended through its surroundings, or through a bug of ours, which is logged."""
-    if isinstance(error, OSError) and error.errno in TOO_MANY_FILES:
-        hint = "let the daemon open more files (LimitNOFILE=), then retry it"
-        return Failure(STORAGE_UNAVAILABLE, f"what it did could not be stored: {error.strerror}", hint)
-    if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
-        return _storage_failure(error.strerror)
-    return internal_failure(job_id, error)
-
-
-def _storage_failure(reason: object) -> Failure:
-    return Failure(STORAGE_UNAVAILABLE, f"what it did could not be stored: {reason}", "free space, then retry it")
+def _unexpected_end(job_id: str, error: Exception) -> tuple[Failure, Callable[..., Status | None]]:
+    """Return how a job fails that an exception has ended, and what stores that: it may not have been started yet."""
+    if isinstance(error, StorageUnavailable):
+        return storage_failure(error), interruptions.fail_if_started
+    failure = unexpected_failure(job_id, error)
+    if is_too_many_files(error):
+        until = now_ms() + HELD_FOR_FILES_MS
+        return failure, partial(interruptions.fail_if_started, held=failure.detail, held_until=until)
+    return failure, transitions.conclude

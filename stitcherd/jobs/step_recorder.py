@@ -14,6 +14,7 @@ from shared.output import activity_line, last_line
 from stitcherd import crash_points
 from stitcherd.budget import Budget
 from stitcherd.jobs.conversation import SentPrompt, append_prompt
+from stitcherd.jobs.failures import before_start
 from stitcherd.jobs.logs import StepLog, diff_path, log_path, prompts_path, raw_log_path, write_diff
 from stitcherd.jobs.outputs import Outputs
 from stitcherd.jobs.redaction import RedactedStream, Redaction
@@ -176,8 +177,9 @@ class RunningStep:
         self._note_output()
 
     def record_prompt(self, text: str) -> None:
-        """Keep a prompt, redacted, with its place in the output."""
-        append_prompt(self._paths.prompts, SentPrompt(self._log.size, self._redaction.mask_text(text)))
+        """Keep a prompt that is about to be sent, redacted, with its place; may raise ExecutorUnavailable."""
+        with before_start():
+            append_prompt(self._paths.prompts, SentPrompt(self._log.size, self._redaction.mask_text(text)))
         self._note_output()
 
     def finish(self, exit_code: int | None, failure: str | None = None, *, reason: str | None = None) -> None:

@@ -70,12 +70,20 @@ def recover(db: Db, job_id: str, fence: tuple[int, str], now: int, failure: Fail
     return _abort_or_requeue(db, before, fence, now, failure if _was_started(db, before) else None)
 
 
-def fail_if_started(db: Db, job_id: str, fence: tuple[int, str], now: int, failure: Failure) -> Status | None:
+def fail_if_started(
+    db: Db,
+    job_id: str,
+    fence: tuple[int, str],
+    now: int,
+    failure: Failure,
+    held: str = NOT_STORED,
+    held_until: int | None = None,
+) -> Status | None:
     """Fail a running job, or requeue it where its executor was never started in this attempt; return its new status."""
     before = find_job_row(db, job_id)
     if _was_started(db, before):
         return conclude(db, job_id, fence, now, failure)
-    return _abort_or_requeue(db, before, fence, now, None, held=NOT_STORED)
+    return _abort_or_requeue(db, before, fence, now, None, held=held, held_until=held_until)
 
 
 def interrupt(db: Db, job_id: str, fence: tuple[int, str], now: int, failure: Failure) -> Status | None:

@@ -100,7 +100,7 @@ def test_a_closed_stream_changes_nothing_else(place: Place, verb: str, redirecti
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_full_stdout_is_said(place: Place, verb: str) -> None:
-    usual, ran = place.usual(verb), place.run(verb, "> /dev/full")
+    usual, ran = place.run(verb, ""), place.run(verb, "> /dev/full")
     assert "Traceback" not in ran.stderr
     if usual.stdout:
         assert ran.returncode == 1

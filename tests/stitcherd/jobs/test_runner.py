@@ -200,6 +200,33 @@ async def test_a_job_whose_start_could_not_be_stored_is_queued_again(
         assert (job.attempt, job.held, runners.executor.tasks) == (2, interruptions.NOT_STORED, [])
 
 
+@pytest.mark.parametrize("place", ["checkout", "prompt"])
+async def test_a_job_that_may_open_no_files_before_its_executor_starts_waits(
+    runners: RunnerHarness, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    async def open_checkout(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def keep_prompt(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def record(task: Task, sink: OutputSink) -> ExecutionResult:
+        sink.record_prompt(task.prompt)
+        return ExecutionResult(0)
+
+    if place == "checkout":
+        monkeypatch.setattr(Checkouts, "open", open_checkout)
+    else:
+        monkeypatch.setattr("stitcherd.jobs.step_recorder.append_prompt", keep_prompt)
+        runners.executor.work = record
+    job_id = await runners.add()
+    assert await runners.runner.run(job_id, 1) is False
+    job = await runners.job(job_id)
+    assert (job.status, job.attempt) == (Status.QUEUED, 2)
+    assert job.held is not None
+    assert "Too many open files" in job.held
+
+
 async def test_the_checkout_of_a_job_that_could_not_be_stored_is_deleted(runners: RunnerHarness) -> None:
     runners.executor.work = raising(OSError(errno.ENOSPC, "No space left on device"))
     job = await runners.run()
