@@ -23,7 +23,7 @@ from tests.postgres_cluster import PostgresCluster, find_programs
 
 KINDS = ("sqlite", "postgres")
 CONNECTIONS = 16
-IDLE_SECONDS = 20.0
+SETTLE_SECONDS, IDLE_SECONDS = 3.0, 30.0  # after the last job
 NOTHING = jobs.PROGRAMS["an executor that does nothing"]
 
 
@@ -72,6 +72,7 @@ def _beside(cluster: PostgresCluster) -> dict[str, Any]:
     store = _store(cluster, "postgres")
     with run_daemon(workers=0, store=store) as daemon, _worker(daemon):
         waits = sorted(dispatch.start_delays(daemon))
+        time.sleep(SETTLE_SECONDS)
         idle = _statements(cluster, IDLE_SECONDS) / IDLE_SECONDS / 2
     return {
         "201_to_start_p50_ms": round(statistics.median(waits), 1),
