@@ -15,7 +15,7 @@ from stitcherd.http.requests import CURSOR_MAX, QUERY, EmptyBody, RequestBody, p
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE
 from stitcherd.jobs.commands import BulkAction
-from stitcherd.jobs.dispatch import JobRequest
+from stitcherd.jobs.dispatch import DispatchedJob
 from stitcherd.queue import QUEUE_NAME
 from stitcherd.store import events, jobs
 
@@ -158,7 +158,7 @@ async def _dispatch(request: web.Request) -> tuple[RunnerJob, bool]:
     metadata = body.metadata or {}
     if len(json.dumps(metadata)) > METADATA_MAX:
         raise Refusal("invalid", f"metadata: larger than {METADATA_MAX} bytes")
-    wanted = JobRequest(
+    wanted = DispatchedJob(
         type=body.type,
         prompt=body.prompt or "",
         repository=body.repository,

@@ -21,8 +21,8 @@ from stitcherd.store.limits import LimitsReached
 from stitcherd.store.store import Store
 
 
-class JobRequest(Struct, frozen=True):
-    """A job that is requested by hand; with the same idempotency key it must be the same in all fields."""
+class DispatchedJob(Struct, frozen=True):
+    """A job that is dispatched by hand; with the same idempotency key it must be the same in all fields."""
 
     type: str
     prompt: str
@@ -47,7 +47,7 @@ class Dispatcher:
         self._queue = queue
 
     async def dispatch(
-        self, request: JobRequest, *, actor: str, idempotency_key: str | None = None
+        self, request: DispatchedJob, *, actor: str, idempotency_key: str | None = None
     ) -> tuple[RunnerJob, bool]:
         """Store a manually dispatched job; return it, and whether it is new. Raises Refusal, StorageUnavailable."""
         while True:
@@ -56,7 +56,9 @@ class Dispatcher:
             except RailsReplaced:
                 await self._rails.follow()
 
-    async def _dispatch(self, request: JobRequest, actor: str, idempotency_key: str | None) -> tuple[RunnerJob, bool]:
+    async def _dispatch(
+        self, request: DispatchedJob, actor: str, idempotency_key: str | None
+    ) -> tuple[RunnerJob, bool]:
         repository, in_force = request.repository, self._rails.in_force
         entry = self._settings.repository(repository) if repository else None
         try:

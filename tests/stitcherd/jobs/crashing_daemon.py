@@ -17,7 +17,7 @@ from stitcherd import crash_points
 from stitcherd.git.checkout import Checkouts
 from stitcherd.http.feed import EventFeed
 from stitcherd.jobs.commands import JobCommands
-from stitcherd.jobs.dispatch import JobRequest
+from stitcherd.jobs.dispatch import DispatchedJob
 from stitcherd.jobs.outputs import FileOutputs
 from stitcherd.jobs.recovery import Recovery
 from stitcherd.jobs.reevaluation import Reevaluator
@@ -187,7 +187,7 @@ class CrashingDaemon:
 
     async def dispatch(self, repository: str | None) -> RunnerJob:
         """Dispatch a job as the operator. Raises Refusal."""
-        request = JobRequest("fix", "", repository, None, None, "default", 5, {})
+        request = DispatchedJob("fix", "", repository, None, None, "default", 5, {})
         job, _ = await self.intake.dispatcher.dispatch(request, actor=OPERATOR)
         return job
 

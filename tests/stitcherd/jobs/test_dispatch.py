@@ -6,7 +6,7 @@ import pytest
 
 from shared.models import RunnerJob, Status
 from stitcherd.errors import Refusal
-from stitcherd.jobs.dispatch import JobRequest
+from stitcherd.jobs.dispatch import DispatchedJob
 from tests.stitcherd.jobs.intake_harness import RAILS, IntakeHarness
 
 DISPATCH: dict[str, Any] = {
@@ -22,7 +22,7 @@ DISPATCH: dict[str, Any] = {
 
 
 async def dispatch(harness: IntakeHarness, **more: Any) -> tuple[RunnerJob, bool]:
-    request = JobRequest(**DISPATCH | more)
+    request = DispatchedJob(**DISPATCH | more)
     return await harness.dispatcher.dispatch(request, actor="token:ci", idempotency_key="k1")
 
 
