@@ -20,6 +20,8 @@ from stitcherd.store.in_force import RailsReplaced
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.store import Store
 
+MAX_DECISIONS = 5  # on one request, while other rails are put in force
+
 
 class DispatchedJob(Struct, frozen=True):
     """A job that is dispatched by hand; with the same idempotency key it must be the same in all fields."""
@@ -50,11 +52,12 @@ class Dispatcher:
         self, request: DispatchedJob, *, actor: str, idempotency_key: str | None = None
     ) -> tuple[RunnerJob, bool]:
         """Store a manually dispatched job; return it, and whether it is new. Raises Refusal, StorageUnavailable."""
-        while True:
+        for _ in range(MAX_DECISIONS - 1):
             try:
                 return await self._dispatch(request, actor, idempotency_key)
             except RailsReplaced:
                 await self._rails.follow()
+        return await self._dispatch(request, actor, idempotency_key)
 
     async def _dispatch(
         self, request: DispatchedJob, actor: str, idempotency_key: str | None
